@@ -1,0 +1,79 @@
+"""lmi_fast: a Python runtime for AWS Lambda Managed Instances. Many invocations at once in one process.
+
+    python -m lmi_fast module.handler      serve, with the handler AWS's own runtime would have served
+    run(handler)                           the same from a main program of yours
+    @lifespan                              what to do before the first invocation and after the last
+    current()                              the context of the invocation that is running here
+    Context                                the second argument of a handler
+    COMPILED, twins()                      which implementation is live
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._twins import twins as _live_twins
+from ._version import __version__
+from .context import Client, ClientContext, CognitoIdentity, Context, current
+from .errors import (
+    ApiProtocolError,
+    ApiRefused,
+    ApiUnavailable,
+    ConfigError,
+    FaultError,
+    InternalError,
+    LmiFastError,
+    NoInvocationError,
+    RuntimeApiError,
+)
+from ._lifespan import lifespan
+
+__all__ = [
+    "COMPILED",
+    "ApiProtocolError",
+    "ApiRefused",
+    "ApiUnavailable",
+    "Client",
+    "ClientContext",
+    "CognitoIdentity",
+    "ConfigError",
+    "Context",
+    "FaultError",
+    "InternalError",
+    "LmiFastError",
+    "NoInvocationError",
+    "RuntimeApiError",
+    "__version__",
+    "current",
+    "lifespan",
+    "run",
+    "twins",
+]
+
+COMPILED: bool
+
+
+def run(handler: Callable[..., Any] | str | None = None) -> None:
+    """Serves invocations with `handler` until the platform ends the process. Returns after SIGTERM or SIGINT.
+
+    `handler` is a function, a string such as "module.function", or None for the value of _HANDLER. An init phase that
+    fails is logged, reported to the platform and ends in SystemExit(1).
+    """
+    from .runtime.runtime import run as run_runtime
+
+    run_runtime(handler)
+
+
+def twins() -> dict[str, str]:
+    """Each part that has twins, and the kind that is live: "pure", "compiled" or "h11"."""
+    from .wire import http1  # noqa: F401  # importing it makes the choice
+
+    return _live_twins()
+
+
+def __getattr__(name: str) -> object:
+    # Not decided at import: LMI_FAST_TWINS may be wrong, and that is for the init phase to report.
+    if name == "COMPILED":
+        return set(twins().values()) == {"compiled"}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

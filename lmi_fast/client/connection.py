@@ -1,0 +1,187 @@
+"""One keep-alive connection to the Runtime API on an event loop, with one request in flight at most.
+
+Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length is
+received where it is decoded. A connection that is not open dials when it is asked to send, so that its owner only ever
+says what to send and hears what came of it: `replied` or `lost`, exactly one of them for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+
+from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
+from ..wire.http1 import Reader
+from ..wire.reply import Reply
+from .address import JOIN_BELOW, Address
+
+
+class Connection:
+    """See the module. `busy` is true while a request waits for its reply."""
+
+    __slots__ = ("_address", "_loop", "_lost", "_reader", "_replied", "_scratch", "_sock", "_unsent", "busy")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        address: Address,
+        scratch: bytearray,
+        replied: Callable[[Reply], None],
+        lost: Callable[[RuntimeApiError], None],
+    ) -> None:
+        """`scratch` may be shared with every connection of the loop. `lost` is called as well, without a request, when
+        the server closes an idle connection.
+        """
+        self._loop = loop
+        self._address = address
+        self._scratch = scratch
+        self._replied = replied
+        self._lost = lost
+        # Per connection.
+        self._sock: socket.socket | None = None
+        self._reader = Reader(scratch)
+        # Per request.
+        self._unsent: list[memoryview] = []
+        self.busy = False
+
+    def send(self, head: bytes, body: bytes = b"") -> None:
+        """Sends one request, dialling first where there is no connection."""
+        if self.busy:
+            raise InternalError("a second request on a connection that waits for a reply")
+        self.busy = True
+        if self._sock is None:
+            self._unsent = [memoryview(head), memoryview(body)]
+            self._dial()
+            return
+        try:
+            if not body:
+                sent = self._sock.send(head)
+            elif len(body) < JOIN_BELOW:
+                head += body
+                body = b""
+                sent = self._sock.send(head)
+            else:
+                sent = self._sock.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._read_in_spite_of_send_error()
+            return
+        if sent < len(head) + len(body):
+            self._unsent = [memoryview(head), memoryview(body)]
+            self._forget_sent(sent)
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+
+    def close(self) -> None:
+        """Closes the socket; the request in flight, if any, is neither replied to nor lost."""
+        self.busy = False
+        self._unsent = []
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._loop.remove_reader(sock.fileno())
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
+
+    def _dial(self) -> None:
+        try:
+            self._sock, where = self._address.new_socket()
+        except (ApiUnavailable, OSError) as error:
+            unavailable = error if isinstance(error, ApiUnavailable) else ApiUnavailable(str(error))
+            self._loop.call_soon(self._lose, unavailable)
+            return
+        self._sock.setblocking(False)
+        self._reader = Reader(self._scratch)
+        failure = self._sock.connect_ex(where)
+        if failure in (0, errno.EINPROGRESS):
+            self._loop.add_writer(self._sock.fileno(), self._dialled)
+        else:
+            self._loop.call_soon(self._lose, self._cannot_connect(failure))
+
+    def _cannot_connect(self, failure: int) -> ApiUnavailable:
+        return ApiUnavailable(f"cannot connect to {self._address.host}: {os.strerror(failure)}")
+
+    def _dialled(self) -> None:
+        sock = self._sock
+        assert sock is not None
+        self._loop.remove_writer(sock.fileno())
+        failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            self._lose(self._cannot_connect(failure))
+            return
+        self._loop.add_reader(sock.fileno(), self._readable)
+        self._loop.add_writer(sock.fileno(), self._writable)
+        self._writable()
+
+    def _writable(self) -> None:
+        sock = self._sock
+        assert sock is not None
+        try:
+            self._forget_sent(sock.sendmsg(self._unsent))
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent = []
+            self._read_in_spite_of_send_error()
+        if not self._unsent:
+            self._loop.remove_writer(sock.fileno())
+
+    def _forget_sent(self, count: int) -> None:
+        rest = []
+        for part in self._unsent:
+            if count < len(part):
+                rest.append(part[count:])
+                count = 0
+            else:
+                count -= len(part)
+        self._unsent = rest
+
+    def _read_in_spite_of_send_error(self) -> None:
+        # The reply may be there all the same (413 closes early): reading finds that, or the error.
+        def read(failed: socket.socket | None) -> None:
+            if self._sock is failed:
+                self._readable()
+
+        self._loop.call_soon(read, self._sock)
+
+    def _readable(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        reader = self._reader
+        try:
+            count = sock.recv_into(reader.buffer())
+            reply = reader.received(count) if count else reader.end()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(ApiUnavailable(f"the connection to {self._address.host} broke: {error}"))
+            return
+        except ApiProtocolError as error:
+            self._lose(error)
+            return
+        if reply is not None:
+            self._deliver(reply)
+        elif not count:
+            self._lose(ApiUnavailable(f"{self._address.host} closed the connection"))
+
+    def _deliver(self, reply: Reply) -> None:
+        if not self.busy:
+            self._lose(ApiProtocolError("a reply came that belongs to no request"))
+            return
+        self.busy = False
+        # Bytes behind a reply belong to no request: whatever they are, this connection is not in step any more. Neither
+        # is one that was answered before it had sent all.
+        if not reply.keep_alive or self._unsent or not self._reader.idle:
+            self.close()
+        self._replied(reply)
+
+    def _lose(self, error: RuntimeApiError) -> None:
+        self.close()
+        self._lost(error)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._sock is None else "busy" if self.busy else "idle"
+        return f"Connection({self._address.host}, {state})"

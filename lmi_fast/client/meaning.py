@@ -1,0 +1,38 @@
+"""What a reply of the Runtime API means, for both kinds of client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ApiRefused, RuntimeApiError
+from ..wire.invocation import Invocation
+from ..wire.reply import Reply
+from ..wire.requests import Post
+
+# Called as trouble(what, error), `what` being one of these, the second with the post's name behind it.
+Trouble = Callable[[str, RuntimeApiError], None]
+POLL_FAILED = "a poll failed and is repeated"
+POST_FAILED = "not taken:"
+
+# How often a post is sent when connections break under it. A second delivery can do no harm: the platform takes the
+# first answer to an invocation and refuses any other with 400, by request id and Invocation-Id.
+POST_TRIES = 6
+
+# After these the invocation is over for the platform: it was answered, it timed out, or its answer is too large. There
+# is nothing to send again (awslambdaric logs them and goes on; aws-lambda-go ends the process).
+_OVER = {400: "the platform no longer waits for it", 410: "it came after the deadline", 413: "it is too large"}
+
+
+def read_next(reply: Reply) -> Invocation:
+    """The invocation in a reply to `GET /next`. Raises ApiRefused or ApiProtocolError."""
+    if reply.status != 200:
+        raise ApiRefused("GET /runtime/invocation/next", reply.status, bytes(reply.body))
+    return Invocation(reply)
+
+
+def read_accepted(reply: Reply, post: Post) -> None:
+    """Checks the reply to a post. Raises ApiRefused."""
+    if reply.status == 202:
+        return
+    why = _OVER.get(reply.status)
+    raise ApiRefused(f"{post.about}{f' ({why})' if why else ''}", reply.status, bytes(reply.body))

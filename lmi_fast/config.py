@@ -1,0 +1,137 @@
+"""What the environment says: read once, checked, frozen.
+
+The only reader of the environment (but for LMI_FAST_TWINS, which chooses code and is read by `_twins`). A value that is
+not allowed is a ConfigError that names the variable, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import NamedTuple
+
+from .errors import ConfigError
+
+# The service allows 1 to 1,600 (PerExecutionEnvironmentMaxConcurrency, API reference); the emulator holds 10,000 polls.
+MAX_SLOTS = 10_000
+# AWS_LAMBDA_LOG_LEVEL has the platform's names; the official Python runtime passes Python's own on as well.
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+LOOPS = ("auto", "uvloop", "asyncio")
+
+
+class Config(NamedTuple):  # not a dataclass: that module costs more to import than all of ours
+    """The configuration of one process. Names follow the variables."""
+
+    runtime_api: str  # "host:port"
+    handler: str | None
+    # None: Lambda (default) mode. Its presence is what marks Managed Instances.
+    max_concurrency: int | None
+    log_format: str  # "JSON" or "TEXT"
+    log_level: str | None  # a name of the logging module
+    telemetry_log_fd: int | None
+    task_root: str | None
+    loop: str
+    function_name: str | None
+    function_version: str | None
+    memory_limit_in_mb: str | None  # text, as the official context has it
+    log_group_name: str | None
+    log_stream_name: str | None
+
+    @property
+    def managed(self) -> bool:
+        """True under Managed Instances: many invocations at once."""
+        return self.max_concurrency is not None
+
+    @property
+    def slots(self) -> int:
+        """How many invocations may run at once."""
+        return self.max_concurrency or 1
+
+
+def read_config(handler: str | None = None, environ: MutableMapping[str, str] = os.environ) -> Config:
+    """The Config of `environ`; `handler`, when given, goes before _HANDLER. Raises ConfigError.
+
+    _LAMBDA_TELEMETRY_LOG_FD is removed from `environ`, as the official runtime does: the descriptor is the runtime's.
+    """
+    runtime_api = environ.get("AWS_LAMBDA_RUNTIME_API")
+    if not runtime_api:
+        raise ConfigError(
+            "AWS_LAMBDA_RUNTIME_API",
+            runtime_api,
+            "host:port of the Runtime API; Lambda and its emulator set it, so run lmi_fast inside one of them",
+        )
+    max_concurrency = _whole_number(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 1, MAX_SLOTS)
+    level = _one_of(environ, "AWS_LAMBDA_LOG_LEVEL", LOG_LEVELS)
+    # Managed Instances log JSON only (Building a custom runtime for Lambda); elsewhere text is the default.
+    log_format = _one_of(environ, "AWS_LAMBDA_LOG_FORMAT", ("JSON", "TEXT"))
+    return Config(
+        runtime_api=runtime_api,
+        handler=handler or environ.get("_HANDLER") or None,
+        max_concurrency=max_concurrency,
+        log_format=log_format or ("JSON" if max_concurrency is not None else "TEXT"),
+        log_level="DEBUG" if level == "TRACE" else level,
+        telemetry_log_fd=_telemetry_log_fd(environ),
+        task_root=environ.get("LAMBDA_TASK_ROOT") or None,
+        loop=_one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto",
+        function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
+        function_version=environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
+        memory_limit_in_mb=environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        log_group_name=environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+        log_stream_name=environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+    )
+
+
+def _whole_number(environ: Mapping[str, str], variable: str, low: int, high: int) -> int | None:
+    value = environ.get(variable)
+    if value is None:
+        return None
+    # Nine digits bound the conversion; high is below that.
+    if not (value.isascii() and value.isdecimal() and len(value) <= 9 and low <= int(value) <= high):
+        raise ConfigError(variable, value, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def _one_of(environ: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str | None:
+    value = environ.get(variable)
+    if not value:
+        return None
+    for name in allowed:
+        if value.upper() == name.upper():
+            return name
+    raise ConfigError(variable, value, ", ".join(allowed))
+
+
+def _telemetry_log_fd(environ: MutableMapping[str, str]) -> int | None:
+    value = environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= 9):
+        raise ConfigError("_LAMBDA_TELEMETRY_LOG_FD", value, "an open file descriptor")
+    return int(value)
+
+
+def runtime_api_host() -> str | None:
+    """AWS_LAMBDA_RUNTIME_API unchecked, to report a configuration that is wrong."""
+    return os.environ.get("AWS_LAMBDA_RUNTIME_API") or None
+
+
+def likely_log_format() -> str:
+    """The log format, as far as a configuration that is wrong tells."""
+    if "AWS_LAMBDA_MAX_CONCURRENCY" in os.environ:
+        return "JSON"
+    return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "TEXT").upper()
+
+
+def put_task_root_on_path(config: Config) -> None:
+    """Makes the modules of the deployment package importable, wherever the process was started."""
+    if config.task_root and config.task_root not in sys.path:
+        sys.path.insert(0, config.task_root)
+
+
+def set_trace_id(trace_id: str | None) -> None:
+    """Shows the trace header of the one running invocation to the AWS SDK; in Lambda (default) mode only."""
+    if trace_id is not None:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)

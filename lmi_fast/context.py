@@ -1,0 +1,175 @@
+"""The second argument of every handler: what the official LambdaContext has, typed, and `current()` to find it."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from . import sink
+from .config import Config
+from .errors import ErrorType, FaultError, NoInvocationError
+
+if TYPE_CHECKING:
+    from .wire.invocation import Invocation
+
+T = TypeVar("T")
+
+# The trace fields awslambdaric 4.2 lets through from clientContext.w3c (lambda_context.py).
+W3C_FIELDS = ("traceparent", "tracestate", "baggage")
+
+
+class CognitoIdentity:
+    """The Amazon Cognito identity that invoked the function; both ids are None where there is none."""
+
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.cognito_identity_id: str | None = fields.get("cognitoIdentityId")
+        self.cognito_identity_pool_id: str | None = fields.get("cognitoIdentityPoolId")
+
+    def __repr__(self) -> str:
+        return _show(self, self.__slots__)
+
+
+class Client:
+    """The mobile client of a ClientContext; a field it did not send is None."""
+
+    __slots__ = ("app_package_name", "app_title", "app_version_code", "app_version_name", "installation_id")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.installation_id: str | None = fields.get("installation_id")
+        self.app_title: str | None = fields.get("app_title")
+        self.app_version_name: str | None = fields.get("app_version_name")
+        self.app_version_code: str | None = fields.get("app_version_code")
+        self.app_package_name: str | None = fields.get("app_package_name")
+
+    def __repr__(self) -> str:
+        return _show(self, self.__slots__)
+
+
+class ClientContext:
+    """What the caller put into ClientContext, its `w3c` field aside."""
+
+    __slots__ = ("client", "custom", "env")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.custom: dict[str, Any] | None = fields.get("custom")
+        self.env: dict[str, Any] | None = fields.get("env")
+        client = fields.get("client")
+        self.client: Client | None = None if client is None else Client(client)
+
+    def __repr__(self) -> str:
+        return _show(self, self.__slots__)
+
+
+class Context:
+    """One invocation, as its handler sees it.
+
+    `state` is what the lifespan yielded, or None. `get_remaining_time_in_millis()` counts down to the deadline.
+    """
+
+    def __init__(self, invocation: Invocation, config: Config, state: Any = None) -> None:
+        """Raises FaultError (Runtime.LambdaContextUnmarshalError) for a client context or identity that is not JSON."""
+        self.aws_request_id: str = invocation.request_id
+        self.invoked_function_arn: str | None = invocation.function_arn
+        self.tenant_id: str | None = invocation.tenant_id
+        self.function_name: str | None = config.function_name
+        self.function_version: str | None = config.function_version
+        self.memory_limit_in_mb: str | None = config.memory_limit_in_mb
+        self.log_group_name: str | None = config.log_group_name
+        self.log_stream_name: str | None = config.log_stream_name
+        self.state: Any = state
+        # The X-Ray header of this invocation: never in the environment under Managed Instances, where many run at once.
+        self.trace_id: str | None = invocation.trace_id
+        self.client_context: ClientContext | None = None
+        self.identity: CognitoIdentity
+        self._w3c: dict[str, str] = {}
+        self._epoch_deadline_time_in_ms: int = invocation.deadline_ms
+        if invocation.client_context is not None:
+            fields = _parse(invocation.client_context, "Client Context")
+            if fields is not None:
+                self._set_client_context(fields)
+        identity = invocation.cognito_identity
+        self.identity = CognitoIdentity((identity and _parse(identity, "Cognito Identity")) or {})
+
+    def _set_client_context(self, fields: dict[str, Any]) -> None:
+        w3c = fields.pop("w3c", None)
+        if isinstance(w3c, dict):
+            self._w3c = {name: w3c[name] for name in W3C_FIELDS if isinstance(w3c.get(name), str)}
+        client = fields.get("client")
+        if client is not None and not isinstance(client, dict):
+            raise FaultError(
+                ErrorType.CONTEXT_UNMARSHAL, "Unable to parse Client Context JSON: client is not an object"
+            )
+        self.client_context = ClientContext(fields)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the deadline; 0 when it has passed."""
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def w3c(self) -> dict[str, str]:
+        """The W3C trace context of the invocation: of `traceparent`, `tracestate` and `baggage` those that came."""
+        return dict(self._w3c)
+
+    def log(self, message: object) -> None:
+        """Writes `message` to the log, as it is."""
+        sink.current().write(str(message))
+
+    def __repr__(self) -> str:
+        fields = (
+            "aws_request_id",
+            "log_group_name",
+            "log_stream_name",
+            "function_name",
+            "memory_limit_in_mb",
+            "function_version",
+            "invoked_function_arn",
+            "client_context",
+            "identity",
+            "tenant_id",
+        )
+        return _show(self, fields)
+
+
+def _show(value: object, fields: tuple[str, ...]) -> str:
+    inner = ", ".join(f"{name}={getattr(value, name)!r}" for name in fields)
+    return f"{type(value).__name__}({inner})"
+
+
+def _parse(text: str, name: str) -> dict[str, Any] | None:
+    import json  # few invocations have such a header
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FaultError(ErrorType.CONTEXT_UNMARSHAL, f"Unable to parse {name} JSON: {error}") from None
+    if value is not None and not isinstance(value, dict):
+        raise FaultError(ErrorType.CONTEXT_UNMARSHAL, f"Unable to parse {name} JSON: not an object")
+    return value
+
+
+CURRENT: ContextVar[Context] = ContextVar("lmi_fast.current")
+
+
+class _Missing:
+    pass
+
+
+_MISSING = _Missing()
+
+
+@overload
+def current() -> Context: ...
+@overload
+def current(default: T) -> Context | T: ...
+def current(default: object = _MISSING) -> object:
+    """The context of the invocation that is running here: in its handler, or in a task or thread that carries its
+    contextvars. Outside of one: `default`, or NoInvocationError where none is given.
+    """
+    context = CURRENT.get(None)
+    if context is not None:
+        return context
+    if default is _MISSING:
+        raise NoInvocationError("lmi_fast.current() was called outside of an invocation")
+    return default

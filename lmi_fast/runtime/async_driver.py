@@ -1,0 +1,104 @@
+"""Runs `async def` handlers: many invocations on one event loop, each in a task and a contextvars.Context of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import Context as Variables
+from types import CoroutineType
+from typing import Any
+
+from ..client.address import Address
+from ..client.meaning import Trouble
+from ..client.pool import Pool, Slot
+from ..wire.invocation import Invocation
+from .invoker import Invoker
+
+Start = Callable[[Coroutine[Any, Any, None], asyncio.AbstractEventLoop, Variables], "asyncio.Task[None]"]
+
+
+def _start_eagerly(
+    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
+) -> asyncio.Task[None]:
+    # A handler that does not wait is done before the loop turns once (Python 3.12 and later).
+    return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
+
+
+def _start_soon(
+    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
+) -> asyncio.Task[None]:
+    return loop.create_task(coroutine, context=variables)
+
+
+_start: Start = _start_eagerly if sys.version_info >= (3, 12) else _start_soon
+
+
+class AsyncDriver:
+    """`run()` serves until `stop()` is called on the loop."""
+
+    def __init__(
+        self,
+        invoker: Invoker,
+        loop: asyncio.AbstractEventLoop,
+        address: Address,
+        slots: int,
+        *,
+        park_first: bool,
+        variables: Variables,
+        trouble: Trouble,
+    ) -> None:
+        """Each invocation runs in a copy of `variables`."""
+        self._invoker = invoker
+        self._loop = loop
+        self._variables = variables
+        self._running: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._ended = False
+        self._pool = Pool(
+            loop, address, invoker.requests, slots, park_first=park_first, received=self._received, trouble=trouble
+        )
+
+    async def run(self, drain: float) -> None:
+        """Serves; once stopped, waits up to `drain` seconds for running handlers and then cancels them."""
+        self._pool.start()
+        await self._stop.wait()
+        self._pool.stop()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=drain)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=drain)
+        try:
+            await asyncio.wait_for(self._pool.drained(), drain)
+        except TimeoutError:
+            pass  # nobody takes the answers any more
+        self._ended = True
+        self._pool.close()
+
+    def stop(self) -> None:
+        """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
+        self._stop.set()
+
+    def _received(self, slot: Slot, invocation: Invocation) -> None:
+        task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())
+        if not task.done():
+            # The loop keeps only weak references to tasks.
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _serve(self, slot: Slot, invocation: Invocation) -> None:
+        invoker = self._invoker
+        try:
+            event, context = invoker.begin(invocation)
+            result = invoker.handler(event, context)
+            if type(result) is CoroutineType or hasattr(result, "__await__"):
+                result = await result
+            post = invoker.succeed(invocation, result)
+        except BaseException as error:
+            # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end this invocation only.
+            if self._ended:
+                raise  # the coroutine is being thrown away
+            post = invoker.fail(invocation, error)
+        self._pool.answer(slot, post)

@@ -1,0 +1,82 @@
+"""From "module.function" to the user's handler, with the official runtime's rules and error types."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ErrorType, FaultError
+
+Handler = Callable[[Any, Any], Any]
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; importing inspect costs start-up time
+_CO_ITERABLE_COROUTINE = 0x100
+
+
+def load_handler(spec: str) -> Handler:
+    """The handler `spec` names: `pkg.mod.fn` or `pkg/mod.fn`.
+
+    Raises FaultError with a `Runtime.*` type, or whatever the module raises at import.
+    """
+    module_name, dot, function = spec.rpartition(".")
+    if not dot or not module_name or not function:
+        raise FaultError(
+            ErrorType.MALFORMED_HANDLER_NAME,
+            f"Bad handler '{spec}': not enough values to unpack (expected 2, got 1)"
+            if not dot
+            else f"Bad handler '{spec}': expected module.function",
+        )
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise FaultError(
+            ErrorType.BUILT_IN_MODULE_CONFLICT, f"Cannot use built-in module {module_name} as a handler module"
+        )
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise FaultError(ErrorType.IMPORT_MODULE, f"Unable to import module '{module_name}': {error}") from error
+    except SyntaxError as error:
+        where = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
+        raise FaultError(
+            ErrorType.USER_CODE_SYNTAX, f"Syntax error in module '{module_name}': {error}", [where]
+        ) from error
+    try:
+        handler = getattr(module, function)
+    except AttributeError:
+        raise FaultError(
+            ErrorType.HANDLER_NOT_FOUND, f"Handler '{function}' missing on module '{module_name}'"
+        ) from None
+    return check_handler(handler, spec)
+
+
+def check_handler(handler: object, spec: str) -> Handler:
+    """`handler`, if it can be called. Raises FaultError: found now, at init, and not by every invocation."""
+    if not callable(handler):
+        raise FaultError(
+            ErrorType.HANDLER_NOT_FOUND, f"Handler '{spec}' is a {type(handler).__name__}, which cannot be called"
+        )
+    return handler
+
+
+def is_async(handler: object) -> bool:
+    """True for what returns a coroutine when called, behind decorators, partials, methods and `__call__` as well.
+
+    A plain wrapper round an `async def` (functools.wraps; Powertools' decorators are such) returns its coroutine.
+    """
+    seen = 0
+    while handler is not None and seen < 100:  # a chain of wrappers can be a ring
+        seen += 1
+        code = getattr(getattr(handler, "__func__", handler), "__code__", None)
+        if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ITERABLE_COROUTINE):
+            return True
+        if hasattr(handler, "_is_coroutine_mark"):  # inspect.markcoroutinefunction()
+            return True
+        inner = getattr(handler, "__wrapped__", None)
+        if inner is None:
+            inner = getattr(handler, "func", None) if type(handler).__name__ == "partial" else None
+        if inner is None and code is None:
+            inner = getattr(type(handler), "__call__", None)  # noqa: B004 (the function itself is wanted)
+        if inner is handler:
+            return False
+        handler = inner
+    return False

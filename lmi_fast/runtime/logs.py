@@ -1,0 +1,163 @@
+"""Log records in the platform's formats, each with the request id of the invocation it belongs to.
+
+JSON (Managed Instances, and where AWS_LAMBDA_LOG_FORMAT=JSON) has the fields and the order of awslambdaric 4.2.2's
+JsonFormatter, with milliseconds. Text is the official runtime's as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+from .. import sink
+from ..config import Config
+from ..context import CURRENT
+
+# What a LogRecord has without `extra=`, and what the filter adds.
+_OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id", "message", "asctime"}
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+
+
+def timestamp(seconds: float) -> str:
+    """`seconds` since the epoch as RFC 3339 in UTC, with milliseconds."""
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03d}Z"
+
+
+def _level(record: logging.LogRecord) -> int:
+    """0 to 50, in tens, as the platform knows levels."""
+    return min(50, max(0, record.levelno)) // 10 * 10
+
+
+class InvocationFilter(logging.Filter):
+    """Gives each record the request id and the tenant of the invocation it was made in."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = CURRENT.get(None)
+        record.aws_request_id = context.aws_request_id if context is not None else ""
+        record.tenant_id = context.tenant_id if context is not None else None
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        plain_dict = isinstance(record.msg, dict) and not record.args
+        fields: dict[str, Any] = {
+            "timestamp": timestamp(record.created),
+            "level": logging.getLevelName(_level(record)),
+            "message": record.msg if plain_dict else record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            import traceback
+
+            kind, error, trace = record.exc_info
+            fields["stackTrace"] = traceback.format_tb(trace)
+            fields["errorType"] = kind.__name__
+            fields["errorMessage"] = str(error)
+        fields["requestId"] = getattr(record, "aws_request_id", None)
+        if record.exc_info:
+            fields["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        fields["tenantId"] = getattr(record, "tenant_id", None)
+        for key, value in record.__dict__.items():
+            if key not in _OWN_FIELDS and key not in fields:
+                fields[key] = value
+        return encode_line({key: value for key, value in fields.items() if value is not None})
+
+
+def encode_line(fields: dict[str, Any]) -> str:
+    """`fields` as one line of JSON with its newline; what cannot be encoded becomes its str()."""
+    try:
+        return _encode(fields) + "\n"
+    except (ValueError, TypeError, RecursionError):  # circular, or with keys that are no keys in JSON
+        return _encode({str(key): str(value) for key, value in fields.items()}) + "\n"
+
+
+class TextFormatter(logging.Formatter):
+    """`[LEVEL]`, time, request id and message, between tabs."""
+
+    def __init__(self) -> None:
+        super().__init__("[%(levelname)s]\t%(asctime)s\t%(aws_request_id)s\t%(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return timestamp(record.created)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record) + "\n"
+
+
+class SinkHandler(logging.Handler):
+    """Writes each record to the sink of the process, in one write."""
+
+    def __init__(self, is_json: bool) -> None:
+        super().__init__()
+        self._is_json = is_json
+        self.setFormatter(JsonFormatter() if is_json else TextFormatter())
+        self.addFilter(InvocationFilter())
+
+    def createLock(self) -> None:
+        self.lock = None  # the sink has one; formatting needs none
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sink.current().write(self.format(record), _level(record), self._is_json)
+        except Exception:
+            self.handleError(record)
+
+
+def set_up(config: Config) -> None:
+    """Gives the root logger its handler and level, before the user's modules are imported."""
+    if config.telemetry_log_fd is not None:
+        sink.use(sink.FramedSink(config.telemetry_log_fd))
+    # A pipe is block-buffered otherwise: print() would show up much later, or not at all.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(line_buffering=True)
+    root = logging.getLogger()
+    root.addHandler(SinkHandler(config.log_format == "JSON"))
+    if config.log_level is not None:
+        root.setLevel(config.log_level)
+
+
+def log_report(fields: dict[str, Any], log_format: str) -> None:
+    """Logs the fields of an error report as the official runtime logs an unhandled exception."""
+    if log_format == "JSON":
+        line = encode_line({"timestamp": timestamp(time.time()), "level": "ERROR", **fields})
+        sink.current().write(line, logging.ERROR, is_json=True)
+        return
+    lines = [": ".join(part for part in (f"[ERROR] {fields['errorType']}", fields["errorMessage"]) if part)]
+    lines.append("Traceback (most recent call last):")
+    for entry in fields["stackTrace"]:
+        # No-break spaces: the console of the platform swallows plain ones at the start of a line.
+        lines += [line.replace("    ", "\u00a0" * 4).replace("  ", "\u00a0" * 2) for line in entry.splitlines()]
+    # One event for the platform: within it, lines are separated by carriage returns.
+    framed = isinstance(sink.current(), sink.FramedSink)
+    sink.current().write("\n".join(lines) if framed else "\r".join(lines) + "\n", logging.ERROR)
+
+
+def log_start(config: Config, driver: str, twins: dict[str, str]) -> None:
+    """Logs, for those who have lowered the level, how this process serves."""
+    if config.managed:
+        # awslambdaric and the .NET runtime emit this record too, under this name.
+        logging.debug(
+            {
+                "event": "runtime_worker_pool_initializing",
+                "workerCount": config.slots,
+                "executionEnvironmentMaxConcurrency": config.slots,
+            }
+        )
+    live = ", ".join(f"{part.rpartition('.')[2].strip('_')} {kind}" for part, kind in twins.items())
+    logging.getLogger("lmi_fast").info("serving %d at once on %s; %s", config.slots, driver, live)
+
+
+def log_stray_exit(error: BaseException) -> None:
+    """Logs a SystemExit or KeyboardInterrupt that came out of a task a handler had started."""
+    logging.getLogger("lmi_fast").error(
+        "a task raised %s; it ends that task only", type(error).__name__, exc_info=(type(error), error, error.__traceback__)
+    )

@@ -1,0 +1,115 @@
+"""From an exception to the error report the platform keeps: body, error type and X-Ray cause.
+
+The body is the official runtime's (awslambdaric, bootstrap.make_error). The error type is better: the official runtime
+sends none, and the platform counts each of its errors as Runtime.Unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from ..errors import FaultError
+from ..wire.codec import encode_json
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# POST .../error takes 1 MiB (requestBodyLimitBytes of the Runtime API server); a report above it would be lost.
+MAX_BODY = 1 << 20
+# The platform crops the X-Ray cause at 64 KiB, and drops what does not parse then.
+MAX_XRAY_CAUSE = (1 << 16) - 1
+_MAX_MESSAGE = 1 << 16  # characters, of a report that is too large
+_MAX_FRAMES = 50  # of a report that is too large
+
+
+class Report(NamedTuple):
+    """One error report. `fields` is the body before encoding, for the log."""
+
+    fields: dict[str, Any]
+    body: bytes
+    error_type: str
+    xray_cause: str
+
+
+class _Frame(NamedTuple):
+    path: str
+    line: int
+    label: str
+    source: str
+
+
+def make_report(error: BaseException, request_id: str | None = None) -> Report:
+    """The report of `error`; its stack trace starts at the first frame that is not lmi_fast's own."""
+    if isinstance(error, FaultError):
+        name, message, error_type = error.error_type, error.message, error.error_type
+        frames: list[_Frame] = []
+        stack_trace = error.stack_trace
+        xray_type = "LambdaValidationError"
+    else:
+        name = xray_type = type(error).__name__
+        message = _message(error)
+        error_type = function_error_type(name)
+        frames = _user_frames(error.__traceback__)
+        stack_trace = _format(frames)
+    fields = {"errorMessage": message, "errorType": name, "requestId": request_id or "", "stackTrace": stack_trace}
+    body = encode_json(fields)
+    if len(body) > MAX_BODY:
+        fields["errorMessage"] = message[:_MAX_MESSAGE]
+        fields["stackTrace"] = [line[:_MAX_MESSAGE // _MAX_FRAMES] for line in stack_trace[-_MAX_FRAMES:]]
+        body = encode_json(fields)
+    return Report(fields, body, error_type, _xray_cause(xray_type, message, frames))
+
+
+def function_error_type(name: str) -> str:
+    """The name of an exception class in the form the platform keeps: `(Runtime|Function).[A-Z][a-zA-Z]+`."""
+    if len(name) >= 2 and name.isascii() and name.isalpha() and name[0].isupper():
+        return "Function." + name
+    return "Function.Unknown"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} whose str() fails>"
+
+
+def _user_frames(trace: TracebackType | None) -> list[_Frame]:
+    summary = traceback.extract_tb(trace)
+    frames = [_Frame(f.filename, f.lineno or 0, f.name, f.line or "") for f in summary]
+    for i, frame in enumerate(frames):
+        if not frame.path.startswith(_PACKAGE):
+            return frames[i:]
+    return []
+
+
+def _format(frames: list[_Frame]) -> list[str]:
+    # Plain tuples: with FrameSummary objects Python 3.11 and later would add lines of carets.
+    return traceback.format_list([tuple(frame) for frame in frames])
+
+
+def _xray_cause(error_type: str, message: str, frames: list[_Frame]) -> str:
+    import json  # only with errors; the header must be one line of ASCII, which msgspec does not write
+
+    message = message[:_MAX_MESSAGE // 8]  # a character is 6 at most in ASCII JSON, 12 beyond the BMP
+    while True:
+        stack = [{"label": frame.label, "path": frame.path, "line": frame.line} for frame in frames]
+        cause = {
+            "working_directory": _working_directory(),
+            "exceptions": [{"message": message, "type": error_type, "stack": stack}],
+            "paths": sorted({frame.path for frame in frames}),
+        }
+        text = json.dumps(cause)
+        if len(text) <= MAX_XRAY_CAUSE:
+            return text
+        if not frames:
+            message = message[: len(message) // 2]
+        frames = frames[len(frames) // 2 + 1 :]  # the innermost say most
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""

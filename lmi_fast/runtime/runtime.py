@@ -1,0 +1,217 @@
+"""The life of the process: init phase, invocations, shutdown.
+
+Init errors are logged, posted to the Runtime API and end the process with exit code 1 at once (Building a custom runtime:
+"call the initialization error API and exit immediately").
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .. import _lifespan as lifespan
+from .._twins import twins
+from ..config import Config, likely_log_format, put_task_root_on_path, read_config, runtime_api_host
+from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
+from . import logs
+from .handler import Handler, check_handler, is_async, load_handler
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .invoker import Invoker
+
+# Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (RAPID's defaultRuntimeShutdownTimeout).
+DRAIN = 0.3
+
+
+def run(handler: Handler | str | None = None) -> None:
+    """Serves invocations with `handler` until the platform ends the process. Returns after SIGTERM or SIGINT.
+
+    `handler` is a function, a string such as "module.function", or None for the value of _HANDLER. An init phase that
+    fails ends in SystemExit(1).
+    """
+    with _InitPhase() as init:
+        config = init.config = read_config(None if callable(handler) else handler)
+        logs.set_up(config)
+        if callable(handler):
+            function = check_handler(handler, repr(handler))
+        elif config.handler is None:
+            raise ConfigError("_HANDLER", None, "the handler as module.function, unless it is given as an argument")
+        else:
+            put_task_root_on_path(config)
+            function = load_handler(config.handler)
+        if is_async(function):
+            _run_async(config, function, init)
+        else:
+            _run_threads(config, function, init)
+
+
+class _InitPhase:
+    """Turns whatever is raised within into an init error, until `over()`."""
+
+    def __init__(self) -> None:
+        self.config: Config | None = None
+        self._over = False
+
+    def __enter__(self) -> _InitPhase:
+        return self
+
+    def over(self) -> None:
+        """The first poll is next: from here on nothing is an init error."""
+        self._over = True
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or self._over:
+            return
+        from ..client.init_error import post_init_error
+        from .reports import make_report
+
+        if isinstance(error, ConfigError):
+            error = FaultError(ErrorType.CONFIG, str(error))
+        report = make_report(error)
+        log_format = self.config.log_format if self.config is not None else likely_log_format()
+        logs.log_report(report.fields, log_format)
+        host = runtime_api_host()
+        if host is not None:
+            try:
+                post_init_error(host, report.body, report.error_type)
+            except LmiFastError as failure:
+                logs.log_report(make_report(failure).fields, log_format)
+        raise SystemExit(1)
+
+
+def _new_invoker(config: Config, handler: Handler) -> Invoker:
+    from ..wire.requests import Requests
+    from .invoker import Invoker
+
+    log_format = config.log_format
+    return Invoker(handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format))
+
+
+def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
+    from ..client.address import Address
+    from .thread_driver import ThreadDriver
+    from .trouble import TroubleLog
+
+    invoker = _new_invoker(config, handler)
+    manager = lifespan.registered_manager()
+    finish: Callable[[], object] = lambda: None  # noqa: E731
+    if manager is None:
+        pass
+    elif lifespan.is_async_manager(manager):
+        import asyncio
+
+        runner = asyncio.Runner()
+        invoker.state = runner.run(lifespan.enter_async(manager))
+        finish = lambda: (runner.run(lifespan.exit_async(manager)), runner.close())  # noqa: E731
+    else:
+        invoker.state = manager.__enter__()
+        finish = lambda: manager.__exit__(None, None, None)  # noqa: E731
+    driver = ThreadDriver(
+        invoker,
+        Address(config.runtime_api),
+        config.slots,
+        park_first=config.managed,
+        variables=copy_context(),
+        trouble=TroubleLog(),
+    )
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: driver.stop())
+    logs.log_start(config, "threads", twins())
+    init.over()
+    driver.run(DRAIN)
+    finish()
+
+
+def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
+    from ..client.address import Address
+    from .async_driver import AsyncDriver
+    from .loop import new_event_loop
+    from .trouble import TroubleLog
+
+    invoker = _new_invoker(config, handler)
+    loop = new_event_loop(config.loop)
+    manager = lifespan.registered_manager()
+    variables = copy_context()
+    if manager is None:
+        pass
+    elif lifespan.is_async_manager(manager):
+        # In `variables` itself, so that context variables that it sets are there for every invocation.
+        entering = loop.create_task(lifespan.enter_async(manager), context=variables)
+        invoker.state = loop.run_until_complete(entering)
+    else:
+        invoker.state = variables.run(manager.__enter__)
+    driver = AsyncDriver(
+        invoker,
+        loop,
+        Address(config.runtime_api),
+        config.slots,
+        park_first=config.managed,
+        variables=variables,
+        trouble=TroubleLog(),
+    )
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, driver.stop)
+    logs.log_start(config, type(loop).__module__.partition(".")[0], twins())
+    init.over()
+    _finish_in_spite_of_exits(loop, loop.create_task(driver.run(DRAIN)))
+    if manager is not None:
+        if lifespan.is_async_manager(manager):
+            loop.run_until_complete(loop.create_task(lifespan.exit_async(manager), context=variables))
+        else:
+            variables.run(manager.__exit__, None, None, None)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+def _finish_in_spite_of_exits(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """Runs `loop` until `task` is done. A task of the user's that raises SystemExit stops the loop, but not us."""
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            logs.log_stray_exit(error)
+
+
+def main(arguments: list[str]) -> None:
+    """The command `python -m lmi_fast`."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(HELP)
+    elif arguments == ["--version"]:
+        from .._version import __version__
+
+        print(__version__)
+    elif len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
+        print(f"lmi_fast: expected one handler, not {' '.join(arguments)!r}; see --help", file=sys.stderr)
+        raise SystemExit(2)
+    else:
+        run(arguments[0] if arguments else None)
+
+
+HELP = """\
+usage: python -m lmi_fast [HANDLER]
+
+Serves the invocations of an AWS Lambda function: many at once on Managed Instances, one at a time elsewhere.
+
+  HANDLER     module.function or package/module.function; default: the variable _HANDLER
+
+Lambda, and its emulator, set these:
+  AWS_LAMBDA_RUNTIME_API      host:port of the Runtime API
+  AWS_LAMBDA_MAX_CONCURRENCY  how many invocations at once; present on Managed Instances only
+  AWS_LAMBDA_LOG_FORMAT       JSON or TEXT; default: JSON on Managed Instances, TEXT elsewhere
+  AWS_LAMBDA_LOG_LEVEL        TRACE, DEBUG, INFO, WARN, ERROR or FATAL
+
+and you may set these:
+  LMI_FAST_TWINS   auto, pure, compiled or h11: which reader of HTTP; default: compiled where it was built
+  LMI_FAST_LOOP    auto, uvloop or asyncio: the event loop of async handlers; default: uvloop where it is installed
+"""

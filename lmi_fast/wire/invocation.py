@@ -1,0 +1,56 @@
+"""One invocation, as a reply to `GET /next` brings it."""
+
+from __future__ import annotations
+
+from ..errors import ApiProtocolError
+from . import reply as names
+from .reply import Reply
+
+
+class Invocation:
+    """The metadata of one invocation and its event, still encoded.
+
+    An optional header that is missing or empty is None: the platform has sent both.
+    """
+
+    __slots__ = (
+        "client_context",
+        "cognito_identity",
+        "content_type",
+        "deadline_ms",
+        "event",
+        "function_arn",
+        "invocation_id",
+        "request_id",
+        "tenant_id",
+        "trace_id",
+    )
+
+    def __init__(self, reply: Reply) -> None:
+        """Raises ApiProtocolError for a reply without a request id: it cannot be answered."""
+        get = reply.headers.get
+        request_id = get(names.REQUEST_ID)
+        if not request_id:
+            raise ApiProtocolError(f"the Runtime API sent an event without the header {names.REQUEST_ID}")
+        self.request_id = request_id
+        # The nonce of this delivery, to be echoed; None where the platform does not send one.
+        self.invocation_id = get(names.INVOCATION_ID) or None
+        # Milliseconds since the epoch; 0 where there is none, as in the official context.
+        self.deadline_ms = _milliseconds(get(names.DEADLINE_MS))
+        self.function_arn = get(names.FUNCTION_ARN) or None
+        self.trace_id = get(names.TRACE_ID) or None
+        self.client_context = get(names.CLIENT_CONTEXT) or None  # JSON
+        self.cognito_identity = get(names.COGNITO_IDENTITY) or None  # JSON
+        self.tenant_id = get(names.TENANT_ID) or None
+        self.content_type = get(names.CONTENT_TYPE) or "application/json"
+        self.event = reply.body
+
+    def __repr__(self) -> str:
+        return f"Invocation({self.request_id}, {len(self.event)} bytes of {self.content_type})"
+
+
+def _milliseconds(text: str | None) -> int:
+    # 18 digits are 31 million years, and still a C long and a float.
+    if text is not None and text.isdecimal() and text.isascii() and len(text) <= 18:
+        return int(text)
+    return 0

@@ -1,0 +1,92 @@
+"""The requests lmi_fast makes of the Runtime API, as bytes ready to send.
+
+Their shape is fixed and all of it is ours, so they are put together from prebuilt parts; the tests read each with h11.
+Paths and headers: Using the Lambda runtime API, AWS Lambda developer guide, version 2018-06-01.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .._version import __version__
+from .invocation import Invocation
+
+# The first token becomes the runtime's release in the platform's telemetry, 128 characters at most.
+USER_AGENT = f"lmi_fast/{__version__}-python{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}"
+# Request ids are UUIDs; any other character that may stand in a path segment unquoted (RFC 3986, 3.3) is here as well.
+_UNQUOTED = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~!$&'()*+,;=:@")
+
+
+class Post:
+    """The answer to one invocation as a request: `head` ends with the empty line, `body` follows it."""
+
+    __slots__ = ("_what", "body", "head", "request_id")
+
+    def __init__(self, what: str, request_id: str, head: bytes, body: bytes) -> None:
+        self._what = what
+        self.request_id = request_id
+        self.head = head
+        self.body = body
+
+    @property
+    def about(self) -> str:
+        """Its name in logs and errors."""
+        return f"{self._what} of invocation {self.request_id}"
+
+    def __repr__(self) -> str:
+        return f"Post({self.about}, {len(self.body)} bytes)"
+
+
+class Requests:
+    """Builds the requests to one Runtime API, `host` being its "host:port"."""
+
+    def __init__(self, host: str) -> None:
+        common = f" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n".encode()
+        self.next = b"GET /2018-06-01/runtime/invocation/next" + common + b"\r\n"
+        # %b: the request id; an Invocation-Id line or nothing; the headers of the kind; the length of the body.
+        start = b"POST /2018-06-01/runtime/invocation/%b"
+        end = b"Content-Length: %d\r\n\r\n"
+        self._response = start + b"/response" + common + b"%bContent-Type: %b\r\n" + end
+        self._error = start + b"/error" + common + b"%bContent-Type: application/json\r\n%b" + end
+
+    def response(self, invocation: Invocation, body: bytes, content_type: str) -> Post:
+        """The answer of a handler that returned."""
+        head = self._response % (
+            _segment(invocation.request_id),
+            _invocation_id(invocation),
+            content_type.encode(),
+            len(body),
+        )
+        return Post("the response", invocation.request_id, head, body)
+
+    def error(self, invocation: Invocation, body: bytes, error_type: str, xray_cause: str) -> Post:
+        """The answer of a handler that failed; `xray_cause` is one line of ASCII, or empty."""
+        head = self._error % (
+            _segment(invocation.request_id),
+            _invocation_id(invocation),
+            _error_headers(error_type, xray_cause),
+            len(body),
+        )
+        return Post("the error report", invocation.request_id, head, body)
+
+
+def _segment(request_id: str) -> bytes:
+    if _UNQUOTED.issuperset(request_id):
+        return request_id.encode()
+    from urllib.parse import quote  # costs start-up time, and no real request id needs it
+
+    return quote(request_id, safe="").encode()
+
+
+def _invocation_id(invocation: Invocation) -> bytes:
+    # A nonce of this delivery: without it a late answer could meet the retry of the same request id.
+    if invocation.invocation_id is None:
+        return b""
+    return b"Lambda-Runtime-Invocation-Id: %b\r\n" % invocation.invocation_id.encode("utf-8")
+
+
+def _error_headers(error_type: str, xray_cause: str) -> bytes:
+    headers = b"Lambda-Runtime-Function-Error-Type: %b\r\n" % error_type.encode("ascii")
+    if xray_cause:
+        headers += b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % xray_cause.encode("ascii")
+    return headers

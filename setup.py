@@ -1,0 +1,23 @@
+"""The compiled twins, and nothing else: all metadata is in pyproject.toml.
+
+LMI_FAST_BUILD: "yes" = a twin that does not compile is an error, "no" = none is compiled, unset or "auto" = compile where
+there is a C compiler. The sources go straight to setuptools: cythonize() would drop `optional`.
+"""
+
+import os
+
+from setuptools import Extension, setup
+
+MODE = os.environ.get("LMI_FAST_BUILD") or "auto"
+if MODE not in ("auto", "yes", "no"):
+    raise SystemExit(f"LMI_FAST_BUILD is {MODE!r}; allowed: auto, yes, no")
+
+TWINS = {
+    "lmi_fast.wire._http1_c": "lmi_fast/wire/_http1_c.pyx",
+}
+
+setup(
+    ext_modules=[Extension(name, [source], optional=MODE == "auto") for name, source in TWINS.items()]
+    if MODE != "no"
+    else []
+)
