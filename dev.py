@@ -25,7 +25,9 @@ EXTRAS = {"demo": "", "test": "[test]"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n\n    ")[0], formatter_class=argparse.RawDescriptionHelpFormatter, epilog=__doc__
+        description=__doc__.partition("\n\n    ")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=__doc__,
     )
     parser.add_argument("command", choices=["demo", "test"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, or to the demo")

@@ -1,11 +1,11 @@
 """lmi_fast: a Python runtime for AWS Lambda Managed Instances. Many invocations at once in one process.
 
-    python -m lmi_fast module.handler      serve, with the handler AWS's own runtime would have served
-    run(handler)                           the same from a main program of yours
-    @lifespan                              what to do before the first invocation and after the last
-    current()                              the context of the invocation that is running here
-    Context                                the second argument of a handler
-    COMPILED, twins()                      which implementation is live
+python -m lmi_fast module.handler      serve, with the handler AWS's own runtime would have served
+run(handler)                           the same from a main program of yours
+@lifespan                              what to do before the first invocation and after the last
+current()                              the context of the invocation that is running here
+Context                                the second argument of a handler
+COMPILED, twins()                      which implementation is live
 """
 
 from __future__ import annotations

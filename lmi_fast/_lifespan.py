@@ -1,19 +1,18 @@
 """What a user wants done once per process: before the first invocation, and after the last.
 
-    @lmi_fast.lifespan
-    async def resources():
-        async with httpx.AsyncClient() as client:
-            yield client                # handlers find it as context.state
+@lmi_fast.lifespan
+async def resources():
+    async with httpx.AsyncClient() as client:
+        yield client                # handlers find it as context.state
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[[], Any])
-Manager = AbstractContextManager[Any] | AbstractAsyncContextManager[Any]
 
 _CO_GENERATOR = 0x20  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR; importing inspect costs start-up time
 _CO_ASYNC_GENERATOR = 0x200
@@ -37,39 +36,46 @@ def lifespan(function: F) -> F:
     return function
 
 
-def registered_manager() -> Manager | None:
-    """A new context manager of the registered lifespan, not entered yet; None where there is none.
+class Lifespan:
+    """The lifespan of this process, entered and closed once; without one, both do nothing."""
 
-    Raises TypeError for a function that returns something else.
-    """
-    function = _registered
-    if function is None:
-        return None
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    manager: Any
-    if flags & _CO_ASYNC_GENERATOR:
-        manager = asynccontextmanager(function)()
-    elif flags & _CO_GENERATOR:
-        manager = contextmanager(function)()
-    else:
-        manager = function()
-    if not hasattr(manager, "__aenter__") and not hasattr(manager, "__enter__"):
-        raise TypeError(
-            f"the lifespan {function!r} returned {type(manager).__name__}: it should yield once, or return a context manager"
-        )
-    return manager  # type: ignore[no-any-return]  # checked by its methods
+    def __init__(self) -> None:
+        """Calls the registered function. Raises TypeError when it returns no context manager."""
+        function = _registered
+        self._manager: Any = None
+        if function is None:
+            return
+        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+        if flags & _CO_ASYNC_GENERATOR:
+            self._manager = asynccontextmanager(function)()
+        elif flags & _CO_GENERATOR:
+            self._manager = contextmanager(function)()
+        else:
+            self._manager = function()
+        if not hasattr(self._manager, "__aenter__") and not hasattr(self._manager, "__enter__"):
+            raise TypeError(
+                f"the lifespan {function!r} returned {type(self._manager).__name__}: "
+                "it should yield once, or return a context manager"
+            )
 
+    @property
+    def is_async(self) -> bool:
+        """True where enter_async() and exit_async() are the ones to use; they are for a manager that is both."""
+        return hasattr(self._manager, "__aenter__")
 
-def is_async_manager(manager: Manager) -> bool:
-    """True for one to be entered with `async with`; one that is both is."""
-    return hasattr(manager, "__aenter__")
+    def enter(self) -> Any:
+        """What the lifespan yields."""
+        return None if self._manager is None else self._manager.__enter__()
 
+    def exit(self) -> None:
+        """Closes the lifespan."""
+        if self._manager is not None:
+            self._manager.__exit__(None, None, None)
 
-async def enter_async(manager: AbstractAsyncContextManager[Any]) -> Any:
-    """What `manager` yields."""
-    return await manager.__aenter__()
+    async def enter_async(self) -> Any:
+        """What the lifespan yields."""
+        return await self._manager.__aenter__()
 
-
-async def exit_async(manager: AbstractAsyncContextManager[Any]) -> None:
-    """Closes `manager`."""
-    await manager.__aexit__(None, None, None)
+    async def exit_async(self) -> None:
+        """Closes the lifespan."""
+        await self._manager.__aexit__(None, None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from ..errors import ApiUnavailable, ConfigError
 
@@ -23,9 +24,9 @@ class Address:
         self.host = host
         self._name = name.strip("[]")
         self._port = int(port)
-        self._resolved: tuple[socket.AddressFamily, tuple[object, ...]] | None = None
+        self._resolved: tuple[int, Any] | None = None  # family, and what to connect to
 
-    def new_socket(self) -> tuple[socket.socket, tuple[object, ...]]:
+    def new_socket(self) -> tuple[socket.socket, Any]:
         """An unconnected socket, and what to connect it to. Raises ApiUnavailable when the name does not resolve."""
         if self._resolved is None:
             try:
@@ -33,11 +34,11 @@ class Address:
             except OSError as error:
                 raise ApiUnavailable(f"the Runtime API's name {self._name!r} cannot be resolved: {error}") from None
             self._resolved = family, where
-        family, where = self._resolved
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        family_found, address = self._resolved
+        sock = socket.socket(family_found, socket.SOCK_STREAM)
         # A request is one write and waits for its reply: Nagle's algorithm could only delay it.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock, where
+        return sock, address
 
     def __repr__(self) -> str:
         return f"Address({self.host})"

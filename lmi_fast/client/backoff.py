@@ -25,7 +25,7 @@ class Backoff:
         self.failures += 1
         if self.failures == 1:
             return 0.0
-        delay = min(CAP, FIRST * 2 ** min(self.failures - 2, 16))
+        delay: float = min(CAP, FIRST * 2 ** min(self.failures - 2, 16))
         # os.urandom and not random: that module costs more to import than this one needs.
         return delay * (0.5 + os.urandom(1)[0] / 512)
 

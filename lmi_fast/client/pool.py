@@ -143,8 +143,8 @@ class Slot:
 
     def _park_later(self, error: RuntimeApiError) -> None:
         self.parked = False
-        self._pool.trouble(POLL_FAILED, error)
         self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self.park)
+        self._pool.trouble(POLL_FAILED, error)
 
     def __repr__(self) -> str:
         return f"Slot({'parked' if self.parked else 'not parked'}, {self._connection!r})"
@@ -212,5 +212,3 @@ class PostLine:
 
     def __repr__(self) -> str:
         return f"PostLine({self._post!r}, {self._connection!r})"
-
-

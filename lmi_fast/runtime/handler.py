@@ -69,7 +69,7 @@ def is_async(handler: object) -> bool:
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
         if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ITERABLE_COROUTINE):
             return True
-        if hasattr(handler, "_is_coroutine_mark"):  # inspect.markcoroutinefunction()
+        if hasattr(handler, "_is_coroutine_marker"):  # inspect.markcoroutinefunction()
             return True
         inner = getattr(handler, "__wrapped__", None)
         if inner is None:

@@ -1,7 +1,7 @@
 """One invocation's way through the user's handler, but for the call itself: what both drivers share.
 
-    event, context = invoker.begin(invocation)
-    post = invoker.succeed(invocation, handler(event, context))     # or invoker.fail(invocation, error)
+event, context = invoker.begin(invocation)
+post = invoker.succeed(invocation, handler(event, context))     # or invoker.fail(invocation, error)
 """
 
 from __future__ import annotations

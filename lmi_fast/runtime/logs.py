@@ -100,9 +100,6 @@ class SinkHandler(logging.Handler):
         self.setFormatter(JsonFormatter() if is_json else TextFormatter())
         self.addFilter(InvocationFilter())
 
-    def createLock(self) -> None:
-        self.lock = None  # the sink has one; formatting needs none
-
     def emit(self, record: logging.LogRecord) -> None:
         try:
             sink.current().write(self.format(record), _level(record), self._is_json)
@@ -159,5 +156,7 @@ def log_start(config: Config, driver: str, twins: dict[str, str]) -> None:
 def log_stray_exit(error: BaseException) -> None:
     """Logs a SystemExit or KeyboardInterrupt that came out of a task a handler had started."""
     logging.getLogger("lmi_fast").error(
-        "a task raised %s; it ends that task only", type(error).__name__, exc_info=(type(error), error, error.__traceback__)
+        "a task raised %s; it ends that task only",
+        type(error).__name__,
+        exc_info=(type(error), error, error.__traceback__),
     )

@@ -56,7 +56,7 @@ def make_report(error: BaseException, request_id: str | None = None) -> Report:
     body = encode_json(fields)
     if len(body) > MAX_BODY:
         fields["errorMessage"] = message[:_MAX_MESSAGE]
-        fields["stackTrace"] = [line[:_MAX_MESSAGE // _MAX_FRAMES] for line in stack_trace[-_MAX_FRAMES:]]
+        fields["stackTrace"] = [line[: _MAX_MESSAGE // _MAX_FRAMES] for line in stack_trace[-_MAX_FRAMES:]]
         body = encode_json(fields)
     return Report(fields, body, error_type, _xray_cause(xray_type, message, frames))
 
@@ -86,13 +86,13 @@ def _user_frames(trace: TracebackType | None) -> list[_Frame]:
 
 def _format(frames: list[_Frame]) -> list[str]:
     # Plain tuples: with FrameSummary objects Python 3.11 and later would add lines of carets.
-    return traceback.format_list([tuple(frame) for frame in frames])
+    return traceback.format_list([(frame.path, frame.line, frame.label, frame.source) for frame in frames])
 
 
 def _xray_cause(error_type: str, message: str, frames: list[_Frame]) -> str:
     import json  # only with errors; the header must be one line of ASCII, which msgspec does not write
 
-    message = message[:_MAX_MESSAGE // 8]  # a character is 6 at most in ASCII JSON, 12 beyond the BMP
+    message = message[: _MAX_MESSAGE // 8]  # a character is 6 at most in ASCII JSON, 12 beyond the BMP
     while True:
         stack = [{"label": frame.label, "path": frame.path, "line": frame.line} for frame in frames]
         cause = {

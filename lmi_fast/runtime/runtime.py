@@ -9,12 +9,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .. import _lifespan as lifespan
+from .._lifespan import Lifespan
 from .._twins import twins
 from ..config import Config, likely_log_format, put_task_root_on_path, read_config, runtime_api_host
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 # Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (RAPID's defaultRuntimeShutdownTimeout).
 DRAIN = 0.3
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(handler: Handler | str | None = None) -> None:
@@ -100,19 +100,15 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
     from .trouble import TroubleLog
 
     invoker = _new_invoker(config, handler)
-    manager = lifespan.registered_manager()
-    finish: Callable[[], object] = lambda: None  # noqa: E731
-    if manager is None:
-        pass
-    elif lifespan.is_async_manager(manager):
-        import asyncio
+    lifespan = Lifespan()
+    runner: asyncio.Runner | None = None
+    if lifespan.is_async:
+        import asyncio  # for this lifespan; a plain handler never needs it
 
         runner = asyncio.Runner()
-        invoker.state = runner.run(lifespan.enter_async(manager))
-        finish = lambda: (runner.run(lifespan.exit_async(manager)), runner.close())  # noqa: E731
+        invoker.state = runner.run(lifespan.enter_async())
     else:
-        invoker.state = manager.__enter__()
-        finish = lambda: manager.__exit__(None, None, None)  # noqa: E731
+        invoker.state = lifespan.enter()
     driver = ThreadDriver(
         invoker,
         Address(config.runtime_api),
@@ -121,13 +117,17 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
         variables=copy_context(),
         trouble=TroubleLog(),
     )
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
+    if _on_main_thread():
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: driver.stop())
     logs.log_start(config, "threads", twins())
     init.over()
     driver.run(DRAIN)
-    finish()
+    if runner is not None:
+        runner.run(lifespan.exit_async())
+        runner.close()
+    else:
+        lifespan.exit()
 
 
 def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
@@ -138,16 +138,13 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
 
     invoker = _new_invoker(config, handler)
     loop = new_event_loop(config.loop)
-    manager = lifespan.registered_manager()
+    lifespan = Lifespan()
+    # The lifespan runs in `variables` itself, so that context variables that it sets are there for every invocation.
     variables = copy_context()
-    if manager is None:
-        pass
-    elif lifespan.is_async_manager(manager):
-        # In `variables` itself, so that context variables that it sets are there for every invocation.
-        entering = loop.create_task(lifespan.enter_async(manager), context=variables)
-        invoker.state = loop.run_until_complete(entering)
+    if lifespan.is_async:
+        invoker.state = loop.run_until_complete(loop.create_task(lifespan.enter_async(), context=variables))
     else:
-        invoker.state = variables.run(manager.__enter__)
+        invoker.state = variables.run(lifespan.enter)
     driver = AsyncDriver(
         invoker,
         loop,
@@ -157,19 +154,23 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
         variables=variables,
         trouble=TroubleLog(),
     )
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
+    if _on_main_thread():
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, driver.stop)
     logs.log_start(config, type(loop).__module__.partition(".")[0], twins())
     init.over()
     _finish_in_spite_of_exits(loop, loop.create_task(driver.run(DRAIN)))
-    if manager is not None:
-        if lifespan.is_async_manager(manager):
-            loop.run_until_complete(loop.create_task(lifespan.exit_async(manager), context=variables))
-        else:
-            variables.run(manager.__exit__, None, None, None)
+    if lifespan.is_async:
+        loop.run_until_complete(loop.create_task(lifespan.exit_async(), context=variables))
+    else:
+        variables.run(lifespan.exit)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+def _on_main_thread() -> bool:
+    # Signal handlers can be set there only; elsewhere somebody has embedded us, and stops us otherwise.
+    return threading.current_thread() is threading.main_thread()
 
 
 def _finish_in_spite_of_exits(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:

@@ -25,7 +25,14 @@ class ThreadDriver:
     """`run()` serves until `stop()` is called, from a signal handler or another thread."""
 
     def __init__(
-        self, invoker: Invoker, address: Address, slots: int, *, park_first: bool, variables: Variables, trouble: Trouble
+        self,
+        invoker: Invoker,
+        address: Address,
+        slots: int,
+        *,
+        park_first: bool,
+        variables: Variables,
+        trouble: Trouble,
     ) -> None:
         """Each invocation runs in a copy of `variables`."""
         self.invoker = invoker

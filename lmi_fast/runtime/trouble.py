@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -22,6 +23,11 @@ class TroubleLog:
         self._unsaid = 0
 
     def __call__(self, what: str, error: RuntimeApiError) -> None:
+        # A logging handler of the user's that raises must not cost a slot.
+        with contextlib.suppress(Exception):
+            self._log(what, error)
+
+    def _log(self, what: str, error: RuntimeApiError) -> None:
         if what != POLL_FAILED:
             _log.warning("%s: %s", what, error)
             return

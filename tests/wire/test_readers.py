@@ -30,10 +30,7 @@ HEADERS = {
 WITH_LENGTH = NEXT + b'Content-Length: 9\r\n\r\n{"a": 17}'
 CHUNKED = NEXT + b'Transfer-Encoding: chunked\r\n\r\n4\r\n{"a"\r\n5\r\n: 17}\r\n0\r\n\r\n'
 EVENT = (200, HEADERS, b'{"a": 17}', True)
-ACCEPTED = (
-    b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
-    b'{"status":"OK"}\n'
-)
+ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
 OK = (202, {"content-type": "application/json"}, b'{"status":"OK"}\n', True)
 
 

@@ -1,0 +1,1 @@
+"""Handlers to copy from, and the demo that runs them."""
