@@ -1,8 +1,8 @@
 """The real AWS Lambda emulator (RIE) around a runtime of the caller's choice, as a context manager.
 
-The emulator runs only files under /var, as another user, so each one gets namespaces of its own: mounts, in which /var/task and
-/var/runtime exist and nowhere else, and pids, so that nothing outlives it. The network is the host's: tests talk to it over
-loopback, and every emulator has an address of its own.
+The emulator runs only files under /var, as another user, so each one gets namespaces of its own: mounts, in which
+/var/task and /var/runtime exist and nowhere else, and pids, so that nothing outlives it. The network is the host's:
+tests talk to it over loopback, and every emulator has an address of its own.
 
 What the emulator of the aws-sam-cli wheel does, as far as a test must know:
 
@@ -15,22 +15,21 @@ Default mode (``max_concurrency=None``)
   - The runtime is started by the first invoke. It runs as root; one invoke at a time, others are refused with 400.
   - When the runtime ends, the invoke that runs gets an error and the next one starts the runtime again.
 
-Lambda grants its user read access to a function's files; here interpreter and checkout may lie under directories closed to uid
-993 (/root, a 0700 temporary directory), so the runtime keeps the one capability that opens them for reading.
+Lambda grants its user read access to a function's files; here interpreter and checkout may lie under directories closed
+to uid 993 (/root, a 0700 temporary directory), so the runtime keeps the one capability that opens them for reading.
 """
 
 from __future__ import annotations
 
 import base64
-import errno
+import contextlib
 import functools
-import json
+import http.client
 import os
 import random
 import re
 import selectors
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -40,21 +39,14 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, cast
+from typing import IO, cast
 
-import rie_client
-import sam_wheel
-from rie_client import Item, Reply
-from rie_init import Plan
+from tests import rie_client, rie_space, sam_wheel
+from tests.rie_client import Item, Reply
+from tests.rie_init import Plan
 
-_INIT = Path(__file__).resolve().with_name("rie_init.py")
-_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
-# CAP_DAC_READ_SEARCH opens closed directories for reading and nothing else: the runtime still cannot write where uid 993 cannot.
-# no_setuid_fixup keeps it through the emulator's change from root to uid 993, the ambient set through the exec that follows.
-_READ_ALL = ["setpriv", "--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", "--securebits", "+no_setuid_fixup"]
 _POLL = "/2018-06-01/runtime/invocation/next"
-# Lines that the emulator itself writes: slog text in LMI mode, logrus text in default mode, and the platform's own in both.
+# What the emulator itself writes: slog text in LMI mode, logrus text in default mode, the platform's lines in both.
 _OWN_LINE = re.compile(r"time=\d{4}-|\d\d \w{3} \d{4} [\d:,]+ \[|(START|END|REPORT) RequestId: ")
 
 
@@ -65,11 +57,12 @@ class RieError(RuntimeError):
 class Rie:
     """One running emulator and the runtime under it.
 
-    `files` are laid out under /var/task (path -> content), or `task_dir` is shown there. `bootstrap` is the text of the script
-    that becomes the runtime (see python_bootstrap). `handler` arrives as ``_HANDLER``. The runtime's environment is what the
-    emulator sets, a plain PATH and `env`; nothing of the test process's own. `timeout_s` is the function's timeout, and in LMI
-    mode that of its initialisation too. `log_level` "debug" is needed by wait_for_polls and costs throughput: use "info" under
-    load. With `ready=False` entering waits only for the emulator to listen, not for the runtime to be initialised.
+    `files` are laid out under /var/task (path -> content), or `task_dir` is shown there. `bootstrap` is the text of the
+    script that becomes the runtime (see python_bootstrap). `handler` arrives as ``_HANDLER``. The runtime's environment
+    is what the emulator sets, a plain PATH and `env`; nothing of the test process's own. `timeout_s` is the function's
+    timeout, and in LMI mode that of its initialisation too. `log_level` "debug" is needed by wait_for_polls and costs
+    throughput: use "info" under load. With `ready=False` entering waits only for the emulator to listen, not for the
+    runtime to be initialised.
 
     Entering raises RieError when the emulator ends, refuses to initialise or stays silent for `start_timeout_s`.
     """
@@ -96,7 +89,12 @@ class Rie:
         self._ready = ready
         self._log_level = log_level
         self._start_timeout = start_timeout_s
-        self._env = {"PATH": _PATH, "_HANDLER": handler, "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s), **(env or {})}
+        self._env = {
+            "PATH": rie_space.PATH,
+            "_HANDLER": handler,
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
+            **(env or {}),
+        }
         if max_concurrency is not None:
             self._env["AWS_LAMBDA_MAX_CONCURRENCY"] = str(max_concurrency)
         contents = {name: text.encode() if isinstance(text, str) else text for name, text in (files or {}).items()}
@@ -126,16 +124,18 @@ class Rie:
                 self._start()
                 return self
             except RieError:
-                self._end()
+                self.kill()
                 if attempt == 4 or "address already in use" not in self.logs():
                     raise
             except BaseException:
-                self._end()
+                self.kill()
                 raise
         raise AssertionError("unreachable")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
         if kind is not None:
             print(f"--- log of the emulator at {self.address} ---\n{self._tail()}", file=sys.stderr)
 
@@ -148,11 +148,35 @@ class Rie:
         try:
             return self.wait(timeout)
         except TimeoutError:
-            self._end()
+            self.kill()
             raise
 
+    def kill(self) -> None:
+        """End everything at once, as leaving the context does; the log so far remains."""
+        if self._process is None:
+            return
+        process, reader = self._running()
+        if cast(IO[bytes], process.stdin).closed:
+            return
+        # An order to process 1 of the namespace, with whose end the kernel kills all others in it; that works even
+        # where signals would not, across a change of user. Closing alone would do, but not while a forked child holds a
+        # copy.
+        self._order(0, 0)
+        cast(IO[bytes], process.stdin).close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        reader.join()
+        for stream in (process.stdout, process.stderr):
+            cast(IO[bytes], stream).close()
+
     def wait(self, timeout: float = 10.0) -> int:
-        """Wait for the emulator to end by itself and return its exit code; raises TimeoutError. The log is then complete."""
+        """Wait for the emulator to end by itself and return its exit code; the log is then whole.
+
+        Raises TimeoutError after `timeout` seconds.
+        """
         process, reader = self._running()
         try:
             code = process.wait(timeout)
@@ -167,10 +191,10 @@ class Rie:
         self._lines = []
         options = ["--runtime-interface-emulator-address", f"{host}:{self.address[1]}"]
         options += ["--runtime-api-address", f"{host}:{self.runtime_api[1]}", "--log-level", self._log_level]
-        command = [*_READ_ALL, str(sam_wheel.rie_binary()), *options]
+        command = [*rie_space.READ_ALL, str(sam_wheel.rie_binary()), *options]
         if self.max_concurrency is None:
             command.append("/var/runtime/bootstrap")  # without a command, a /var/task/bootstrap would go first
-        self._process = _spawn(_way_in(), self._plan | {"command": command})
+        self._process = rie_space.spawn(rie_space.way_in(), self._plan | {"command": command})
         with self._news:
             self._silent = False
         self._reader = threading.Thread(target=self._read, args=(self._process,), name="rie-log", daemon=True)
@@ -191,14 +215,17 @@ class Rie:
             return probe.connect_ex(self.address) == 0
 
     def _await_init(self, deadline: float) -> None:
-        # An invoke first waits for initialisation and only then has its headers read, so one that is malformed comes back at
-        # exactly the moment of the first poll and never reaches the runtime.
+        # An invoke first waits for initialisation and only then has its headers read, so a malformed one comes back at
+        # the moment of the first poll and never reaches the runtime.
+        left = max(0.01, deadline - time.monotonic())
         try:
-            reply = rie_client.post(self.address, b"", {"X-Amz-Client-Context": "!"}, max(0.01, deadline - time.monotonic()))
-        except OSError as error:
+            reply = rie_client.post(self.address, b"", {"X-Amz-Client-Context": "!"}, left)
+        except (OSError, http.client.HTTPException) as error:
             raise RieError(f"no initialisation: {error!r}\n{self._tail()}") from error
         if reply.error_type != "ErrMalformedRequest":
-            raise RieError(f"initialisation failed: {reply.status} {reply.body.decode(errors='replace')}\n{self._tail()}")
+            raise RieError(
+                f"initialisation failed: {reply.status} {reply.body.decode(errors='replace')}\n{self._tail()}"
+            )
 
     def _running(self) -> tuple[subprocess.Popen[bytes], threading.Thread]:
         if self._process is None or self._reader is None:
@@ -207,29 +234,25 @@ class Rie:
 
     def _order(self, pid: int, number: int) -> None:
         process, _ = self._running()
-        try:
+        with contextlib.suppress(BrokenPipeError):  # when it has ended already
             cast(IO[bytes], process.stdin).write(f"{pid} {number}\n".encode())
-        except BrokenPipeError:
-            pass  # it has ended
-
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        process, reader = self._running()
-        # An order to process 1 of the namespace, with whose end the kernel kills all others in it; that works even where signals
-        # would not, across a change of user. Closing alone would do, but not while a forked child of ours holds a copy.
-        self._order(0, 0)
-        cast(IO[bytes], process.stdin).close()
-        process.wait()
-        reader.join()
-        for stream in (process.stdout, process.stderr):
-            cast(IO[bytes], stream).close()
 
     # -- invokes -----------------------------------------------------------------------------------------------------
 
-    def invoke(self, payload: bytes, headers: Mapping[str, str] | None = None, timeout: float = 60.0) -> Reply:
-        """One invoke, on a connection of its own; call it from as many threads as you like."""
-        return rie_client.post(self.address, payload, headers or {}, timeout)
+    def invoke(
+        self, payload: bytes, headers: Mapping[str, str] | None = None, *, timeout: float = 60.0, patience: float = 0.0
+    ) -> Reply:
+        """One invoke, on a connection of its own; call it from as many threads as you like.
+
+        LMI has no queue: an invoke that finds no poll is refused at once, and a slot that has just answered may not be
+        back yet. With `patience` a refusal is tried again for that many seconds.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            reply = rie_client.post(self.address, payload, headers or {}, timeout)
+            if reply.error_type != "Runtime.Unavailable" or time.monotonic() > deadline:
+                return reply
+            time.sleep(0.002)
 
     def invoke_many(self, items: Iterable[Item], concurrency: int, timeout: float = 60.0) -> list[Reply]:
         """A closed loop of `concurrency` clients over keep-alive connections; see rie_client.post_many."""
@@ -248,7 +271,10 @@ class Rie:
             return [line for line in self._lines if not _OWN_LINE.match(line)]
 
     def wait_for_log(self, needle: str, timeout: float = 10.0, count: int = 1) -> str:
-        """Wait until `count` lines contain `needle` and return the last of them. Raises RieError at the end of the log or of time."""
+        """Wait until `count` lines contain `needle` and return the last of these.
+
+        Raises RieError when the log ends or the time is up before.
+        """
         deadline = time.monotonic() + timeout
         seen = scanned = 0
         with self._news:
@@ -285,17 +311,17 @@ class Rie:
             for stream in (process.stdout, process.stderr):
                 selector.register(cast(IO[bytes], stream), selectors.EVENT_READ, bytearray())
             while selector.get_map():
-                # Every line is a write of its own; read at once, each would cost a wake-up, together half of what a load client
-                # spends. Nobody sees the difference: logs() never promised the present moment, and wait_for_log hurries.
+                # Every line is a write of its own; read at once, each would cost a wake-up, together half of what a
+                # load client spends. Nobody sees the difference: logs() never promised the present, and wait_for_log
+                # hurries.
                 self._hurry.wait(0.005)
                 for key, _ in selector.select():
-                    rest: bytearray = key.data
                     data = os.read(key.fd, 1 << 16)
-                    rest += data
-                    *lines, tail = rest.split(b"\n") if data else [*([rest] if rest else []), b""]
-                    key.data[:] = tail
                     if not data:
                         selector.unregister(key.fileobj)
+                    text: bytearray = key.data
+                    text += data or (b"\n" if text else b"")  # a last line may lack its end
+                    *lines, text[:] = text.split(b"\n")
                     if lines:
                         with self._news:
                             self._lines += [line.decode(errors="replace") for line in lines]
@@ -309,18 +335,18 @@ class Rie:
     def runtime_pids(self) -> list[int]:
         """Host pids of the runtime, its main process first, then whatever it has started; empty when there is none."""
         process, _ = self._running()
-        found = _descendants(process.pid)
-        emulator = next((pid for pid in found if _status(pid).get("Name") == "aws-lambda-rie"), None)
+        found = rie_space.descendants(process.pid)
+        emulator = next((pid for pid in found if rie_space.status(pid).get("Name") == "aws-lambda-rie"), None)
         if emulator is None:
             return []
-        main = _descendants(emulator)
+        main = rie_space.descendants(emulator)
         # Orphans are adopted by process 1 of the namespace, which is the emulator's parent.
-        others = _descendants(int(_status(emulator).get("PPid", process.pid)))
+        others = rie_space.descendants(int(rie_space.status(emulator).get("PPid", process.pid)))
         return main + [pid for pid in others if pid != emulator and pid not in main]
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to one of runtime_pids(), whoever owns it."""
-        inside = _status(pid).get("NSpid", "").split()
+        inside = rie_space.status(pid).get("NSpid", "").split()
         if inside:
             self._order(int(inside[-1]), number)
 
@@ -333,7 +359,7 @@ def python_bootstrap(*args: str, python: str = sys.executable, path: Iterable[st
 
 
 def require_rie() -> None:
-    """Skip the running test where the emulator cannot run; fail it where nothing may be skipped (CI, LMI_FAST_NO_SKIPS=1)."""
+    """Skip the test where the emulator cannot run; fail it where nothing may be skipped (CI, LMI_FAST_NO_SKIPS=1)."""
     import pytest
 
     reason = why_not()
@@ -344,80 +370,22 @@ def require_rie() -> None:
     pytest.skip(reason)
 
 
+@functools.cache
 def why_not() -> str | None:
     """Why the emulator cannot run here, or None. Found out once, by entering a namespace as a test would."""
     if sys.platform != "linux":
         return "the emulator is a Linux program"
-    missing = [program for program in ("unshare", "setpriv") if shutil.which(program, path=_PATH) is None]
-    if missing:
-        return f"{' and '.join(missing)} (util-linux) not installed"
     try:
         sam_wheel.rie_binary()
-        _way_in()
-    except (sam_wheel.WheelUnavailable, RieError) as error:
+        rie_space.way_in()
+    except (sam_wheel.WheelUnavailable, rie_space.NoWayIn) as error:
         return str(error)
     return None
 
 
-@functools.cache
-def _way_in() -> tuple[str, ...]:
-    """The command prefix that leads into namespaces where we are root and uid 993 exists. Raises RieError."""
-    ways: list[tuple[str, ...]]
-    if os.geteuid() == 0:
-        ways = [tuple(_UNSHARE)]
-    else:
-        # A user namespace with a single uid is not enough, the emulator changes to another: --map-auto takes a range of
-        # /etc/subuid. Where that is not to be had, machines that build software mostly have sudo without a password.
-        ways = [(*_UNSHARE, "--user", "--map-root-user", "--map-auto"), ("sudo", "-n", *_UNSHARE)]
-    failures = []
-    for way in ways:
-        if shutil.which(way[0], path=_PATH) is None:
-            continue
-        failure = _try(way)
-        if failure is None:
-            return way
-        failures.append(f"{' '.join(way[:2])}...: {failure}")
-    raise RieError("no private namespaces: " + "; ".join(failures))
-
-
-def _try(way: tuple[str, ...]) -> str | None:
-    # What the emulator does with the runtime: become uid 993, then execute; here an interpreter that reads its own files.
-    step = "import os, sys; os.setgroups([]); os.setgid(990); os.setuid(993); os.execv(sys.argv[1], sys.argv[1:])"
-    target = [sys.executable, "-I", "-c", f"import ctypes; open({str(_INIT)!r}).close(); open('/var/task/probe').close()"]
-    command = [*_READ_ALL, sys.executable, "-I", "-S", "-c", step, *target]
-    plan = Plan(command=command, env={"PATH": _PATH}, bootstrap="", files={"probe": ""}, task_dir=None)
-    with _spawn(way, plan) as process:  # leaving closes its standard input, which is the end of it
-        try:
-            code = process.wait(30)
-        except subprocess.TimeoutExpired:
-            return "no answer for 30 s"
-        errors = cast(IO[bytes], process.stderr).read().decode(errors="replace")
-    return None if code == 0 else errors.strip()[-300:] or f"exit code {code}"
-
-
-def _spawn(way: tuple[str, ...], plan: Plan) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [*way, sys.executable, "-I", "-S", str(_INIT)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        pipesize=1 << 18,  # the log of several milliseconds of full load
-        env={"PATH": _PATH},
-        start_new_session=True,  # a Ctrl-C at the terminal is for pytest, which then leaves the context
-    )
-    try:
-        data = memoryview(json.dumps(plan).encode() + b"\n")
-        while data:
-            data = data[cast(IO[bytes], process.stdin).write(data) :]
-    except BrokenPipeError:
-        pass  # it said why on its standard error
-    return process
-
-
 def _own_address() -> str:
-    # The whole of 127/8 is loopback. With an address per emulator no two can want the same port, nor can a client's ephemeral
-    # port, which is always on 127.0.0.1, get in between choosing one and listening on it.
+    # The whole of 127/8 is loopback. With an address per emulator no two can want the same port, nor can a client's
+    # ephemeral port, which is always on 127.0.0.1, get in between choosing one and listening on it.
     octets = random.SystemRandom()
     return f"127.{octets.randint(1, 254)}.{octets.randint(0, 255)}.{octets.randint(1, 254)}"
 
@@ -426,26 +394,3 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _status(pid: int) -> dict[str, str]:
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
-
-
-def _descendants(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            status = _status(int(entry))
-            if status and not status["State"].startswith("Z"):
-                children.setdefault(int(status["PPid"]), []).append(int(entry))
-    found: list[int] = []
-    level = [root]
-    while level:
-        level = sorted(pid for parent in level for pid in children.get(parent, ()))
-        found += level
-    return found

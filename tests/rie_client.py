@@ -1,7 +1,7 @@
-"""Invokes over the wire: one at a time, or a closed loop of many clients cheap enough to leave the processor to the runtime.
+"""Invokes over the wire: one at a time, or a closed loop of many clients that leaves the processor to the runtime.
 
-The loop is one thread over epoll with prebuilt requests on keep-alive connections: with two cores, a load client that costs as
-much as the runtime would measure itself.
+The loop is one thread over epoll with prebuilt requests on keep-alive connections: with two cores, a load client that
+costs as much as the runtime would measure itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Reply:
     """The answer to one invoke."""
 
     status: int
-    """HTTP status; 0 when the connection ended without a reply. A function error is 200, a refusal by the platform 400."""
+    """HTTP status; 0 when the connection ended without a reply. Function errors come as 200, refusals as 400."""
     headers: dict[str, str]
     """Names in lower case."""
     body: bytes
@@ -43,7 +43,7 @@ class Reply:
 
 
 def post(address: tuple[str, int], payload: bytes, headers: Mapping[str, str], timeout: float) -> Reply:
-    """One invoke on a connection of its own. Raises OSError or http.client.HTTPException when there is no whole reply."""
+    """One invoke on a connection of its own. Raises OSError or http.client.HTTPException without a whole reply."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
         started = time.perf_counter()
@@ -59,9 +59,10 @@ def post(address: tuple[str, int], payload: bytes, headers: Mapping[str, str], t
 def post_many(address: tuple[str, int], items: Iterable[Item], concurrency: int, timeout: float) -> list[Reply]:
     """A closed loop of `concurrency` clients, each sending the next item as soon as it has its reply.
 
-    Replies are in the order of the items, which are taken one by one, so an iterator may decide when to stop. Once the emulator
-    accepts no new connection no further item is sent and the list ends with the items that were.
-    Raises ConnectionRefusedError if nothing listens to begin with, TimeoutError when no reply has come for `timeout` seconds.
+    Replies are in the order of the items, which are taken one by one, so an iterator may decide when to stop. Once the
+    emulator accepts no new connection no further item is sent and the list ends with the items that were.
+    Raises ConnectionRefusedError if nothing listens to begin with, TimeoutError when nothing came for `timeout`
+    seconds.
     """
     return _Loop(address, iter(items), concurrency, timeout).run()
 
@@ -106,7 +107,8 @@ class _Loop:
             finally:
                 for client in self._clients.values():
                     client.sock.close()
-        # Header fields become dictionaries only now: while the load runs, every cycle spent here is taken from the runtime.
+        # Header fields become dictionaries only now: while the load runs, every cycle spent here is taken from the
+        # runtime.
         self._done.sort(key=lambda entry: entry[0])
         return [Reply(0, {}, b"", took) if found is None else found.reply(took) for _, found, took in self._done]
 
@@ -139,7 +141,8 @@ class _Loop:
     def _request(self, item: Item) -> bytes:
         if isinstance(item, tuple):
             payload, headers = item
-            fields = "".join(f"{name}: {value}\r\n" for name, value in {"Content-Type": "application/json", **headers}.items())
+            named = {"Content-Type": "application/json", **headers}
+            fields = "".join(f"{name}: {value}\r\n" for name, value in named.items())
             # UTF-8, which http.client would refuse: tests also send header values that are not Latin-1.
             return self._head(len(payload), fields).encode() + payload
         head = self._heads.get(len(item))

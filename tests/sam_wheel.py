@@ -1,8 +1,8 @@
-"""Fetch the aws-sam-cli wheel, the only published package that carries the Lambda emulator binary and AWS's sample events.
+"""Fetch the aws-sam-cli wheel, the published package that carries the Lambda emulator and AWS's sample events.
 
-One release, known by its digest, without its dependencies; nothing of it is imported or kept in the repository. Only the
-emulator for this machine and the event templates are unpacked, once, into a cache that any number of test processes share.
-Run as a script it fetches, says so, and lists what it has.
+One release, known by its digest, without its dependencies; nothing of it is imported or kept in the repository. Only
+the emulator for this machine and the event templates are unpacked, once, into a cache that any number of test processes
+share. Run as a script it fetches, says so, and lists what it has.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def event_templates() -> list[str]:
 def sample_events() -> dict[str, bytes]:
     """Every sample event of ``sam local generate-event`` with its default values: name -> JSON text.
 
-    The name is ``service/FileName`` ("apigateway/HttpApi"); where several events share one template with other defaults,
-    ``#event`` is added ("kinesis/KinesisAnalytics#analytics-compressed"). Raises WheelUnavailable.
+    The name is ``service/FileName`` ("apigateway/HttpApi"); where several events share one template with other
+    defaults, ``#event`` is added ("kinesis/KinesisAnalytics#analytics-compressed"). Raises WheelUnavailable.
     """
     root = _unpacked()
     mapping: dict[str, dict[str, Any]] = json.loads((root / "event-mapping.json").read_bytes())
@@ -82,14 +82,15 @@ def render(template: Any, tags: Mapping[str, Mapping[str, Any]]) -> bytes:
     structures: dict[str, Any] = {}
     for tag, properties in tags.items():
         default = properties.get("default", "")
-        # The command line turns a tag into an option and hands its value over under the option's Python name, unencoded;
-        # templates use that name ("account_id") far more often than the tag's own ("account-id").
+        # The command line turns a tag into an option and hands its value over under the option's Python name,
+        # unencoded; templates use that name ("account_id") far more often than the tag's own ("account-id").
         values[tag.replace("-", "_").lower()] = default
         values[tag] = _encoded(properties, default)
         for child, child_properties in properties.get("children", {}).items():
             values[child] = _encoded(child_properties, default)
         if properties.get("type") == "dict":
-            # Stands for a JSON object: substituted as text it would end the string it stands in, so it goes in afterwards.
+            # Stands for a JSON object: substituted as text it would end the string it stands in, so it goes in
+            # afterwards.
             structures[tag] = json.loads(default)
             values[tag] = tag
 
@@ -147,9 +148,9 @@ def _download(into: Path, say: Callable[[str], None] | None) -> Path:
         pip = [program]
     if say is not None:
         say(f"downloading aws-sam-cli {VERSION}")
+    options = ["--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
-        [*pip, "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]
-        + ["--dest", str(into), f"aws-sam-cli=={VERSION}"],
+        [*pip, "download", *options, "--dest", str(into), f"aws-sam-cli=={VERSION}"],
         stdin=subprocess.DEVNULL,
         stdout=None if say is not None else subprocess.PIPE,
         stderr=None if say is not None else subprocess.STDOUT,

@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
@@ -26,15 +29,32 @@ MAX_HEAD = (1 << 20) + 4096
 MAX_UNWANTED = 256 << 10
 # ... rstAvoidanceDelay: an early reply must not be overtaken by the RST that closing with unread bytes sends.
 LINGER_S = 0.5
-# ... bufferBeforeChunkingSize: longer replies of a handler that gives no length are chunked, 32 KiB at a time (io.Copy).
+# ... bufferBeforeChunkingSize: longer replies are chunked where a handler gives no length, by 32 KiB (io.Copy).
 UNCHUNKED = 2048
 CHUNK = 32 << 10
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    return formatdate(now, usegmt=True)
 
 
 class Exchange:
     """One request and the way to answer it."""
 
-    __slots__ = ("answered", "body", "connection", "invocation", "limit", "refusal", "request", "rule", "size", "trailers")
+    __slots__ = (
+        "answered",
+        "body",
+        "connection",
+        "invocation",
+        "limit",
+        "parked",
+        "refusal",
+        "request",
+        "rule",
+        "size",
+        "trailers",
+    )
 
     def __init__(self, connection: Connection, request: Request, rule: Rule | None) -> None:
         self.connection = connection
@@ -45,7 +65,8 @@ class Exchange:
         self.size = 0  # of the body, kept or not
         self.trailers: dict[str, str] = {}
         self.answered = False
-        # The router's, while it waits for the rest of a body.
+        # The router's: a poll that waits; what a post is about, or why it is refused, while the body comes.
+        self.parked = False
         self.invocation: Pending | None = None
         self.refusal: tuple[int, bytes] | None = None
 
@@ -71,8 +92,14 @@ class Connection(asyncio.Protocol):
         self._number = 0
         self._h11 = h11.Connection(h11.SERVER, MAX_HEAD)
         self._working = False
+        self._closes = False  # after the reply under way
         self._lingering = False
         self._fault: asyncio.Task[None] | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Nothing that is written now will get to the client."""
+        return self._transport.is_closing()
 
     # What the event loop calls.
 
@@ -106,7 +133,7 @@ class Connection(asyncio.Protocol):
             return  # a reply was sent by what the loop below called: it goes on with the next request itself
         self._working = True
         try:
-            while not self._lingering and not self._transport.is_closing():
+            while not self._lingering and not self.closing:
                 event = self._h11.next_event()
                 if isinstance(event, h11.Request):
                     self._begin(event)
@@ -140,9 +167,11 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         assert exchange is not None
         exchange.size += len(data)
-        if not exchange.too_large:
+        if exchange.answered:
+            pass  # by an action at the place "head"
+        elif not exchange.too_large:
             exchange.body += data
-        elif exchange.limit is not None and exchange.size > exchange.limit + MAX_UNWANTED and not exchange.answered:
+        elif exchange.limit is not None and exchange.size > exchange.limit + MAX_UNWANTED:
             self._router.end(exchange)  # and the reply says Connection: close
 
     def _end(self, event: h11.EndOfMessage) -> None:
@@ -151,19 +180,22 @@ class Connection(asyncio.Protocol):
         exchange.trailers = {name.decode(): value.decode("utf-8", "replace") for name, value in event.headers}
         rule = exchange.rule
         if exchange.answered:
-            self._next()  # by an action at the place "head"
+            if self._fault is None:  # the action at the place "head" is over
+                self._next()
         elif rule is not None and rule.when == "request":
             self._play(exchange, rule.action(exchange.request, b""), b"")
         else:
             self._router.end(exchange)
 
     def _refuse_bytes(self, error: h11.RemoteProtocolError) -> None:
-        exchange = self.exchange
-        if exchange is not None:  # inside a body
-            if not exchange.answered:
-                self._router.lost(exchange)
-        elif self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._write_reply(error.error_status_hint, f"{error}\n".encode(), [("Content-Type", "text/plain")])
+        if self.exchange is not None and not self.exchange.answered:  # inside a body
+            self._router.lost(self.exchange)
+        if self.exchange is None or not self.exchange.answered:
+            status = error.error_status_hint
+            self._router.count(status)
+            text = [("Content-Type", "text/plain; charset=utf-8")]
+            self._transport.write(self._rendered(status, f"{error}\n".encode(), text, close=True))
+        if not self._lingering:
             self._linger()
 
     # Replies.
@@ -179,39 +211,51 @@ class Connection(asyncio.Protocol):
         close: bool,
     ) -> None:
         """See `Exchange.answer`."""
-        if self._transport.is_closing():
+        if self.closing:
             return
-        if close or self._h11.their_state is h11.SEND_BODY:
-            headers = [*headers, ("Connection", "close")]
-        if exchange.rule is None or exchange.rule.when != "reply":
-            self._write_reply(status, body, headers, may_chunk=may_chunk)
-            self._next()
-        else:
-            reply = self._rendered(status, body, headers, may_chunk=may_chunk)
+        # Not DONE: the client said Connection: close, or the rest of the body is to come and nobody wants it.
+        close = self._closes = close or self._h11.their_state is not h11.DONE
+        reply = self._rendered(status, body, headers, may_chunk=may_chunk, close=close)
+        if exchange.rule is not None and exchange.rule.when == "reply":
             self._play(exchange, exchange.rule.action(exchange.request, reply), reply)
+        else:
+            self._router.count(status)
+            self._transport.write(reply)
+            self._next()
 
-    def _write_reply(
-        self, status: int, body: bytes, headers: list[tuple[str, str]], *, may_chunk: bool = False
-    ) -> None:
-        self._router.count(status)
-        self._transport.write(self._rendered(status, body, headers, may_chunk=may_chunk))
-
-    def _rendered(self, status: int, body: bytes, headers: list[tuple[str, str]], *, may_chunk: bool) -> bytes:
-        send, chunked = self._h11.send, may_chunk and len(body) > UNCHUNKED
-        framing = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))
-        fields = [*headers, ("Date", formatdate(usegmt=True)), framing]
-        head = h11.Response(status_code=status, headers=[(name, value.encode()) for name, value in fields])
-        size = CHUNK if chunked else len(body) or 1
-        parts = [send(head), *(send(h11.Data(data=body[at : at + size])) for at in range(0, len(body), size))]
-        return b"".join(part or b"" for part in [*parts, send(h11.EndOfMessage())])
+    def _rendered(
+        self, status: int, body: bytes, headers: list[tuple[str, str]], *, may_chunk: bool = False, close: bool
+    ) -> bytes:
+        # Not by h11, which takes as long for it as all the rest. What it would not let through is refused where it
+        # comes in (invocation.py).
+        chunked = may_chunk and len(body) > UNCHUNKED
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines.append(f"Date: {_date(int(time.time()))}")
+        if close:
+            lines.append("Connection: close")
+        lines.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}")
+        head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+        if not chunked:
+            return head + body
+        pieces = [body[at : at + CHUNK] for at in range(0, len(body), CHUNK)]
+        return b"".join([head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n"])
 
     def _next(self) -> None:
-        if self._h11.our_state is h11.MUST_CLOSE:
+        """The reply is out; the request may not be in yet, after an action at the place "head"."""
+        if self._closes:
             self._linger()
         elif self._h11.their_state is h11.DONE:
             self.exchange = None
-            self._h11.start_next_cycle()
-            self._work()
+            # A new one for the next request, since this one waits to be told of the reply.
+            behind, ended = self._h11.trailing_data
+            self._h11 = h11.Connection(h11.SERVER, MAX_HEAD)
+            if behind:
+                self._h11.receive_data(behind)
+            if ended:
+                self._h11.receive_data(b"")
+            if behind or ended:
+                self._work()
 
     def _linger(self) -> None:
         self._lingering = True
@@ -231,13 +275,11 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.write(piece)
                 await asyncio.sleep(0)
-            if self._transport.is_closing():
+            if self.closing:
                 return
         if action.then in (Then.CLOSE, Then.RESET):
             self.close(reset=action.then is Then.RESET)
         elif action.then is Then.KEEP:
-            if not reply:  # h11 must believe that it replied, or it will not read another request
-                self._rendered(200, b"", [], may_chunk=False)
             self._fault = None
             self._next()
 

@@ -6,6 +6,7 @@ Nothing here touches a socket.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -57,10 +58,8 @@ class Gate:
 
     def open(self) -> None:
         """Lets the next piece go out, now or when the server gets here. Opening it twice is the same as once."""
-        try:
+        with contextlib.suppress(InvalidStateError):  # the connection may be gone, too
             self.opened.set_result(None)
-        except InvalidStateError:
-            pass  # opened before, or the connection is gone
 
     def wait_reached(self, timeout: float) -> None:
         """Returns when every piece before the gate was given to the kernel; TimeoutError after `timeout` seconds."""

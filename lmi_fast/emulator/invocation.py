@@ -15,12 +15,17 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Literal, TypeAlias
 
 # 6 MiB and 100 bytes: interop/model.go, MaxPayloadSize.
 MAX_PAYLOAD = 6 * 1024 * 1024 + 100
 
+OutcomeKind: TypeAlias = Literal["response", "error", "timeout", "refused", "truncated"]
+
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+# What would break the head of the event's reply; checked here, where the caller of invoke sees it.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class State(Enum):
@@ -58,7 +63,7 @@ class Outcome:
     truncated  the connection ended inside the response; `body` is what came
     """
 
-    kind: Literal["response", "error", "timeout", "refused", "truncated"]
+    kind: OutcomeKind
     request_id: str
     body: bytes = b""
     content_type: str = ""
@@ -108,8 +113,12 @@ class Pending(concurrent.futures.Future[Outcome]):
         self._put("Lambda-Runtime-Cognito-Identity", _json_text(cognito_identity))
         self._put("Lambda-Runtime-Aws-Tenant-Id", tenant_id)
         for name, value in headers.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"not the name of a header: {name!r}")
             self._headers.pop(name.lower(), None)
             self._put(name, value)
+        if _CONTROL.search("".join(value for _, value in self._headers.values())):
+            raise ValueError(f"a control character in a header: {self._headers}")
         self._sets_deadline = deadline_ms is None and "lambda-runtime-deadline-ms" not in map(str.lower, headers)
         self._started = 0.0
 

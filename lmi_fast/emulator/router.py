@@ -11,15 +11,15 @@ import asyncio
 import json
 import re
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from .connection import Connection, Exchange
 from .faults import Kind, Request, Rule
-from .invocation import MAX_PAYLOAD, Outcome, Pending, State, counted_error_type, error_body
+from .invocation import MAX_PAYLOAD, Outcome, OutcomeKind, Pending, State, counted_error_type, error_body
+from .stats import InitError, Stats, Watchers
 
 # rapi/server.go, requestBodyLimitBytes: the limit of everything but /response.
 MAX_ERROR_BODY = 1 << 20
@@ -50,61 +50,29 @@ _TOO_LARGE = (
 _SERVER_ERROR = (500, error_body("InternalServerError", "Internal Server Error"))
 
 
-@dataclass
-class Stats:
-    """Counts of one Runtime API. A poll or an invocation is in one of the first three at a time."""
-
-    parked: int = 0  # polls that wait for an invocation
-    in_flight: int = 0  # invocations that went to a poll and have no outcome yet
-    waiting: int = 0  # invocations that wait for a poll
-    peak_parked: int = 0
-    peak_in_flight: int = 0
-    peak_slots: int = 0  # of parked and in_flight together
-    requests: Counter[str] = field(default_factory=Counter)  # by kind, those met by a fault as well
-    statuses: Counter[int] = field(default_factory=Counter)  # replies by status, without those of a fault
-    outcomes: Counter[str] = field(default_factory=Counter)  # by kind
-    connections_opened: int = 0
-    connections_open: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class InitError:
-    """A POST /runtime/init/error. Only the first is accepted (202); any further one gets 403."""
-
-    error_type: str  # as the platform counts it
-    body: bytes
-    headers: Mapping[str, str]
-    accepted: bool
-
-
-@dataclass
-class _Watcher:
-    condition: Callable[[Stats], bool]
-    met: Future[None]
-
-
 class Router:
     """See the module."""
 
     def __init__(self, function: dict[str, str], *, dead_polls: bool) -> None:
         """`function` is what an extension is told at registration. `dead_polls`: see `RuntimeApi`."""
         self.stats = Stats()
+        self.watchers = Watchers(self.stats)
         self.rules: list[Rule] = []
         self.requests: deque[Request] = deque(maxlen=MAX_REQUESTS)
         self.init_errors: list[InitError] = []
         self.connections: set[Connection] = set()
         self.closing = False
+        self.empty = asyncio.Event()  # closing, and no connection is left
         self._function = function
         self._dead_polls = dead_polls
         self._parked: deque[Exchange] = deque()  # FIFO: runtime_pool.go; dead ones too
-        self._waiting: deque[Pending] = deque()
-        # By request id: RUNNING and RESPONDING, with the timer; RESPONDING, with an error report that is held; TIMED_OUT.
-        self._running: dict[str, tuple[Pending, asyncio.TimerHandle]] = {}
-        self._held: dict[str, Exchange] = {}
-        self._timed_out: dict[str, Pending] = {}
+        self._waiting: OrderedDict[str, Pending] = OrderedDict()  # FIFO, by request id
+        # By request id.
+        self._running: dict[str, tuple[Pending, asyncio.TimerHandle]] = {}  # RUNNING and RESPONDING
+        self._held: dict[str, Exchange] = {}  # error reports about some of the latter
+        self._timed_out: OrderedDict[str, Pending] = OrderedDict()
         self._extensions: set[str] = set()
         self._polled = False
-        self._watchers: list[_Watcher] = []
 
     # For RuntimeApi.
 
@@ -112,34 +80,11 @@ class Router:
         """Gives `invocation` to the poll that is parked for the longest time."""
         if self.closing:
             self._finish(invocation, "refused", "Client.ExecutionEnvironmentShutDown")
-        elif invocation.request_id in self._running or any(
-            other.request_id == invocation.request_id for other in self._waiting
-        ):
+        elif invocation.request_id in self._running or invocation.request_id in self._waiting:
             self._finish(invocation, "refused", "Client.DuplicatedInvokeId")
-        elif self._parked:
-            self._deliver(self._parked.popleft(), invocation)
-        elif wait:
-            self._waiting.append(invocation)
-            self.stats.waiting += 1
         else:
-            self._finish(invocation, "refused", "Runtime.Unavailable")
-        self.changed()
-
-    def watch(self, condition: Callable[[Stats], bool], met: Future[None]) -> None:
-        """Sets the result of `met` as soon as `condition` holds."""
-        self._watchers.append(_Watcher(condition, met))
-        self.changed()
-
-    def changed(self) -> None:
-        """To be called after every change that a condition may be about."""
-        for watcher in list(self._watchers):
-            try:
-                if watcher.met.done() or not watcher.condition(self.stats):
-                    continue
-                watcher.met.set_result(None)
-            except Exception as error:  # the condition's, which is the caller's to see
-                watcher.met.set_exception(error)
-            self._watchers.remove(watcher)
+            self._give(invocation, wait)
+        self.watchers.look()
 
     def shut_down(self) -> None:
         """Fails what is under way to its invokers, and ends every connection (rapid/sandbox.go, HandleShutdown)."""
@@ -148,23 +93,24 @@ class Router:
             self._finish(invocation, "error", "Client.ExecutionEnvironmentShutDown")
         while self._waiting:
             self.stats.waiting -= 1
-            self._finish(self._waiting.popleft(), "refused", "Client.ExecutionEnvironmentShutDown")
-        self.drop("all", reset=False)
+            self._finish(self._waiting.popitem(last=False)[1], "refused", "Client.ExecutionEnvironmentShutDown")
+        if not self.drop("all", reset=False):
+            self.empty.set()
 
     def drop(self, kind: str, *, reset: bool) -> int:
         """Closes the connections of `kind` and says how many; the polls among them do not stay behind as dead ones."""
         chosen = []
         for connection in self.connections:
             exchange = connection.exchange
-            parked = exchange is not None and exchange in self._parked
+            parked = exchange is not None and exchange.parked
             if kind == "all" or (kind == "parked" and parked) or (kind == "idle" and exchange is None):
                 chosen.append(connection)
                 if exchange is not None and parked:
+                    self._unpark(exchange)
                     self._parked.remove(exchange)
-                    self.stats.parked -= 1
         for connection in chosen:
             connection.close(reset=reset)
-        self.changed()
+        self.watchers.look()
         return len(chosen)
 
     # For Connection.
@@ -174,14 +120,18 @@ class Router:
         self.connections.add(connection)
         self.stats.connections_open += 1
         self.stats.connections_opened += 1
-        self.changed()
+        if self.closing:
+            connection.close()
+        self.watchers.look()
         return self.stats.connections_opened
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         self.stats.connections_open -= 1
-        self.changed()
+        if self.closing and not self.connections:
+            self.empty.set()
+        self.watchers.look()
 
     def count(self, status: int) -> None:
         """A reply goes out."""
@@ -201,9 +151,9 @@ class Router:
         request = Request(kind, method, path, headers, connection, request_id, invocation)
         self.requests.append(request)
         self.stats.requests[kind] += 1
-        applying = [rule for rule in self.rules if rule.applies(request)]
-        self.changed()
-        return request, applying[0] if applying else None
+        rule = next((rule for rule in self.rules if rule.applies(request)), None)
+        self.watchers.look()
+        return request, rule
 
     def begin(self, exchange: Exchange) -> None:
         """The head is there: says how much of the body is wanted, and settles what the head alone decides."""
@@ -245,43 +195,57 @@ class Router:
             exchange.answer(405, b"", _TEXT)
         else:
             exchange.answer(404, b"404 page not found\n", _TEXT)
-        self.changed()
+        self.watchers.look()
 
     def lost(self, exchange: Exchange) -> None:
         """The client is gone before it had its reply, or closed its side inside the body."""
-        if exchange in self._parked:
-            self.stats.parked -= 1
-            if not self._dead_polls:
-                self._parked.remove(exchange)
+        if exchange.parked:
+            self._unpark(exchange)  # but not out of the queue: see _give
         elif exchange.invocation is not None:
             self._responded(exchange, "truncated", "Runtime.TruncatedResponse", _TRUNCATED)
-        self.changed()
+        self.watchers.look()
 
     # Polls and invocations.
 
     def _park(self, exchange: Exchange) -> None:
-        self._polled = True
-        if self._waiting:
-            self.stats.waiting -= 1
-            self.stats.parked += 1  # for a moment
-            self._deliver(exchange, self._waiting.popleft())
-            return
+        self._polled = exchange.parked = True
         self._parked.append(exchange)
         self.stats.parked += 1
-        self.stats.peak_parked = max(self.stats.peak_parked, self.stats.parked)
-        self.stats.peak_slots = max(self.stats.peak_slots, self.stats.parked + self.stats.in_flight)
+        if self._waiting:
+            self.stats.waiting -= 1
+            self._give(self._waiting.popitem(last=False)[1], wait=True)
+        self.stats.note_peaks()
+
+    def _unpark(self, exchange: Exchange) -> None:
+        exchange.parked = False
+        self.stats.parked -= 1
+
+    def _give(self, invocation: Pending, wait: bool) -> None:
+        while self._parked:
+            poll = self._parked.popleft()
+            alive = poll.parked and not poll.connection.closing
+            if poll.parked:
+                self._unpark(poll)
+            if alive:
+                self._deliver(poll, invocation)
+                return
+            if self._dead_polls:
+                # RuntimeNextWait does not take the poll of a client that went away out of the pool.
+                self._finish(invocation, "refused", "Runtime.Unknown")
+                return
+        if wait:
+            self._waiting[invocation.request_id] = invocation
+            self.stats.waiting += 1
+        else:
+            self._finish(invocation, "refused", "Runtime.Unavailable")
 
     def _deliver(self, poll: Exchange, invocation: Pending) -> None:
-        if poll.connection not in self.connections:
-            # RuntimeNextWait leaves the poll of a client that went away in the pool; writing to it is what fails.
-            self._finish(invocation, "refused", "Runtime.Unknown")
-            return
-        self.stats.parked -= 1
         self.stats.in_flight += 1
-        self.stats.peak_in_flight = max(self.stats.peak_in_flight, self.stats.in_flight)
-        self.stats.peak_slots = max(self.stats.peak_slots, self.stats.parked + self.stats.in_flight)
+        self.stats.note_peaks()
         timer = asyncio.get_running_loop().call_later(invocation.timeout_s, self._time_out, invocation)
         self._running[invocation.request_id] = invocation, timer
+        if poll.rule is not None:
+            poll.request = replace(poll.request, invocation=invocation, request_id=invocation.request_id)
         poll.answer(200, invocation.event, invocation.start(), may_chunk=True)
 
     def _time_out(self, invocation: Pending) -> None:
@@ -292,13 +256,13 @@ class Router:
         invocation.state = State.TIMED_OUT
         self._timed_out[invocation.request_id] = invocation
         if len(self._timed_out) > MAX_TIMED_OUT:
-            del self._timed_out[next(iter(self._timed_out))]
-        self.changed()
+            self._timed_out.popitem(last=False)
+        self.watchers.look()
 
     def _finish(
         self,
         invocation: Pending,
-        kind: str,
+        kind: OutcomeKind,
         error_type: str | None = None,
         body: bytes | None = None,
         post: Exchange | None = None,
@@ -310,17 +274,15 @@ class Router:
         invocation.state = State.DONE
         self.stats.outcomes[kind] += 1
         headers = post.request.headers if post else {}
-        outcome = Outcome(
-            kind,  # type: ignore[arg-type]
-            invocation.request_id,
-            error_body(error_type or "") if body is None else body,
-            headers.get("content-type") or ("application/octet-stream" if post else "application/json"),
-            error_type,
-            headers,
-            post.trailers if post else {},
-            invocation.latency_s(),
+        if body is None:
+            body, content_type = error_body(error_type or ""), "application/json"
+        else:  # rapi: NewRuntimeResponse has this default
+            content_type = headers.get("content-type") or "application/octet-stream"
+        trailers = post.trailers if post else {}
+        latency_s = invocation.latency_s()
+        invocation.set_result(
+            Outcome(kind, invocation.request_id, body, content_type, error_type, headers, trailers, latency_s)
         )
-        invocation.set_result(outcome)
 
     # Posts.
 
@@ -354,7 +316,9 @@ class Router:
         else:
             self._responded(exchange, "response", None, _ACCEPTED)
 
-    def _responded(self, exchange: Exchange, kind: str, error_type: str | None, reply: tuple[int, bytes]) -> None:
+    def _responded(
+        self, exchange: Exchange, kind: OutcomeKind, error_type: str | None, reply: tuple[int, bytes]
+    ) -> None:
         """The body of a response ended, well or not."""
         invocation, exchange.invocation = exchange.invocation, None
         assert invocation is not None
@@ -396,10 +360,11 @@ class Router:
         error_type = counted_error_type(headers.get("lambda-runtime-function-error-type", ""))
         accepted = not self.init_errors
         self.init_errors.append(InitError(error_type, bytes(exchange.body), headers, accepted))
+        self.stats.init_errors += 1
         if accepted:
             exchange.answer(*_ACCEPTED, _JSON)
         else:
-            text = "State transition from InitError to InitError failed for runtime. Error: State transition is not allowed"
+            text = "State transition from InitError to InitError failed for runtime."
             self._forbid(exchange, "InvalidStateTransition", text)
 
     def _register(self, exchange: Exchange) -> None:

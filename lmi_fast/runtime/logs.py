@@ -129,7 +129,8 @@ def log_report(fields: dict[str, Any], log_format: str) -> None:
         sink.current().write(line, logging.ERROR, is_json=True)
         return
     lines = [": ".join(part for part in (f"[ERROR] {fields['errorType']}", fields["errorMessage"]) if part)]
-    lines.append("Traceback (most recent call last):")
+    if fields["stackTrace"]:
+        lines.append("Traceback (most recent call last):")
     for entry in fields["stackTrace"]:
         # No-break spaces: the console of the platform swallows plain ones at the start of a line.
         lines += [line.replace("    ", "\u00a0" * 4).replace("  ", "\u00a0" * 2) for line in entry.splitlines()]

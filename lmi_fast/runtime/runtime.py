@@ -101,20 +101,22 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
 
     invoker = _new_invoker(config, handler)
     lifespan = Lifespan()
+    # The lifespan runs in `variables` itself, so that context variables that it sets are there for every invocation.
+    variables = copy_context()
     runner: asyncio.Runner | None = None
     if lifespan.is_async:
         import asyncio  # for this lifespan; a plain handler never needs it
 
         runner = asyncio.Runner()
-        invoker.state = runner.run(lifespan.enter_async())
+        invoker.state = runner.run(lifespan.enter_async(), context=variables)
     else:
-        invoker.state = lifespan.enter()
+        invoker.state = variables.run(lifespan.enter)
     driver = ThreadDriver(
         invoker,
         Address(config.runtime_api),
         config.slots,
         park_first=config.managed,
-        variables=copy_context(),
+        variables=variables,
         trouble=TroubleLog(),
     )
     if _on_main_thread():
@@ -124,10 +126,10 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
     init.over()
     driver.run(DRAIN)
     if runner is not None:
-        runner.run(lifespan.exit_async())
+        runner.run(lifespan.exit_async(), context=variables)
         runner.close()
     else:
-        lifespan.exit()
+        variables.run(lifespan.exit)
 
 
 def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
@@ -139,7 +141,6 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
     invoker = _new_invoker(config, handler)
     loop = new_event_loop(config.loop)
     lifespan = Lifespan()
-    # The lifespan runs in `variables` itself, so that context variables that it sets are there for every invocation.
     variables = copy_context()
     if lifespan.is_async:
         invoker.state = loop.run_until_complete(loop.create_task(lifespan.enter_async(), context=variables))

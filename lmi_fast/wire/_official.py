@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ._plain_py import is_plain
+
 # simplejson stops at the interpreter's limit for C recursion: about 1,000 levels in Python 3.11, 10,000 in 3.13. There
 # is no such limit here; this one ends an object whose `_asdict` makes another such object, for ever.
 MAX_DEPTH = 100_000
+
+# How deep the writer looks for parts that it can leave to msgspec. Each level may look at all below it in vain.
+PLAIN_DEPTH = 8
+
+_LEAVES = frozenset({str, int, bool, type(None)})
+_CONTAINERS = frozenset({dict, list, tuple})
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING_OR_CONSTANT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)', re.DOTALL)
@@ -23,8 +31,8 @@ _STRING_OR_CONSTANT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)', r
 class Parts(NamedTuple):
     """What `expand` makes of a value: another value to write in its place.
 
-    `typed`: the value belongs to a type that msgspec also reads (Struct, dataclass, attrs). From there on down, bytes go
-    to `expand` and named tuples are arrays, so that what is written can be read back.
+    `typed`: the value belongs to a type that msgspec also reads (Struct, dataclass, attrs). From there on down, bytes
+    go to `expand` and named tuples are arrays, so that what is written can be read back.
     """
 
     value: Any
@@ -68,10 +76,9 @@ def _after_space(text: str, start: int) -> int:
 def dumps(value: Any, encode: Encode, expand: Expand) -> bytes:
     """JSON in UTF-8, compact, NaN and infinities as the words JavaScript has for them.
 
-    `encode` writes an exact str, int or finite float. `expand` is asked for whatever simplejson refuses; it returns
-    JSON, or Parts, or raises TypeError with the message to report. Nesting, up to MAX_DEPTH, does not use the
-    interpreter's stack. Raises TypeError, ValueError (circular, undecodable bytes), RecursionError, and whatever a
-    method of the value raises.
+    `encode` writes what is plain (_plain_py.py). `expand` is asked for whatever simplejson refuses; it returns JSON, or
+    Parts, or raises TypeError with the message to report. Nesting, up to MAX_DEPTH, does not use the interpreter's stack.
+    Raises TypeError, ValueError (circular, undecodable bytes), RecursionError, and whatever a method of the value raises.
     """
     return _Writer(encode, expand).write(value)
 
@@ -79,13 +86,13 @@ def dumps(value: Any, encode: Encode, expand: Expand) -> bytes:
 class _Open:
     """A container that is being written."""
 
-    __slots__ = ("close", "entries", "first", "keyed", "owners", "typed")
+    __slots__ = ("close", "entries", "keyed", "owners", "separator", "typed")
 
     def __init__(self, entries: Iterator[Any], keyed: bool, owners: list[Any], typed: bool) -> None:
         self.entries = entries
         self.keyed = keyed
+        self.separator = b""
         self.close = b"}" if keyed else b"]"
-        self.first = True
         # The values this container was made from, held so that their ids stay theirs.
         self.owners = owners
         self.typed = typed
@@ -97,22 +104,29 @@ class _Writer:
         self._expand = expand
         self._out: list[bytes] = []
         self._path: set[int] = set()
+        self._names: dict[str, bytes] = {}
 
     def write(self, value: Any) -> bytes:
         out = self._out
+        encode = self._encode
         root = self._value(value, False)
         stack = [] if root is None else [root]
         while stack:
             top = stack[-1]
             for entry in top.entries:
-                if top.first:
-                    top.first = False
-                else:
-                    out.append(b",")
+                out.append(top.separator)
+                top.separator = b","
                 if top.keyed:
                     key, entry = entry
-                    out.append(self._key(key, top.typed))
-                    out.append(b":")
+                    out.append(self._name(key, top.typed))
+                kind = type(entry)
+                if kind in _LEAVES or (kind in _CONTAINERS and len(stack) <= PLAIN_DEPTH and _is_plain(entry)):
+                    try:
+                        out.append(encode(entry))
+                        continue
+                    except ValueError:
+                        # A lone surrogate: below. An integer too long to print: raised again below.
+                        pass
                 child = self._value(entry, top.typed)
                 if child is not None:
                     if len(stack) >= MAX_DEPTH:
@@ -125,15 +139,29 @@ class _Writer:
                 stack.pop()
         return b"".join(out)
 
+    def _name(self, key: Any, typed: bool) -> bytes:
+        """The name of an object's member and the colon. Kept for the next object of a list, which has the same."""
+        if type(key) is not str:
+            return self._key(key, typed) + b":"
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = self._string(key) + b":"
+        return name
+
     def _value(self, value: Any, typed: bool) -> _Open | None:
         """Write a leaf, or begin a container."""
         out = self._out
         owners: list[Any] = []
         while True:
-            if isinstance(value, str):
+            # The type itself is asked, as simplejson's compiled encoder does: a proxy's __class__ would lie.
+            kind = type(value)
+            if kind in _CONTAINERS:
+                owners.append(value)
+                return self._open(value, kind is dict, owners, typed)
+            if issubclass(kind, str):
                 out.append(self._string(value))
                 return None
-            if isinstance(value, bytes) and not typed:
+            if issubclass(kind, bytes) and not typed:
                 out.append(self._string(str(value, "utf-8")))
                 return None
             if value is None:
@@ -145,28 +173,28 @@ class _Writer:
             if value is False:
                 out.append(b"false")
                 return None
-            if isinstance(value, int):
+            if issubclass(kind, int):
                 out.append(self._encode(int(value)))
                 return None
-            if isinstance(value, float):
+            if issubclass(kind, float):
                 value = float(value)
                 out.append(self._encode(value) if value - value == 0.0 else _not_finite(value).encode())
                 return None
             owners.append(value)
             # Named tuples are objects, and so is whatever else has a working `_asdict`.
-            fields = None if typed and isinstance(value, tuple) else _asdict(value)
+            fields = None if typed and issubclass(kind, tuple) else _asdict(value)
             if fields is not None:
                 owners.append(fields)
                 return self._open(fields, True, owners, typed)
-            if isinstance(value, (list, tuple)):
+            if issubclass(kind, (list, tuple)):
                 return self._open(value, False, owners, typed)
-            if isinstance(value, dict):
+            if issubclass(kind, dict):
                 return self._open(value, True, owners, typed)
             if isinstance(value, Decimal):
                 # The official encoder's own rule; simplejson's would write -NaN.
                 out.append(b"NaN" if value.is_nan() else str(value).encode())
                 return None
-            if type(value).__name__ == "RawJSON" and type(value).__module__ == "simplejson.raw_json":
+            if kind.__name__ == "RawJSON" and kind.__module__ == "simplejson.raw_json":
                 out.append(str(value.encoded_json).encode())
                 return None
             parts = self._expand(value, typed)
@@ -203,11 +231,12 @@ class _Writer:
             return encode_basestring(exact).encode("utf-8", "backslashreplace")
 
     def _key(self, key: Any, typed: bool) -> bytes:
-        if isinstance(key, str):
+        kind = type(key)
+        if issubclass(kind, str):
             return self._string(key)
-        if isinstance(key, bytes) and not typed:
+        if issubclass(kind, bytes) and not typed:
             return self._string(str(key, "utf-8"))
-        if isinstance(key, float):
+        if issubclass(kind, float):
             key = float(key)
             return self._encode(repr(key) if key - key == 0.0 else _not_finite(key))
         if key is True:
@@ -216,7 +245,7 @@ class _Writer:
             return b'"false"'
         if key is None:
             return b'"null"'
-        if isinstance(key, int):
+        if issubclass(kind, int):
             return self._encode(str(int(key)))
         return self._other_key(key, typed)
 
@@ -236,10 +265,15 @@ class _Writer:
         raise TypeError(f"keys must be str, int, float, bool or None, not {key.__class__.__name__}")
 
 
+def _is_plain(value: Any) -> bool:
+    try:
+        return is_plain(value)
+    except RuntimeError:
+        # Another thread changed a dict; the writer itself works on copies.
+        return False
+
+
 def _asdict(value: Any) -> dict[Any, Any] | None:
-    kind = type(value)
-    if kind is dict or kind is list or kind is tuple:
-        return None
     method = getattr(value, "_asdict", None)
     if not callable(method):
         return None

@@ -61,7 +61,7 @@ def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
         return zone is None or type(zone) is timezone
     # A msgspec.Struct, told by its fields: only codec.py imports msgspec. One with `_asdict` goes the official way.
     fields = getattr(kind, "__struct_fields__", None)
-    if not fields or not depth or hasattr(kind, "_asdict"):
+    if type(fields) is not tuple or not depth or hasattr(kind, "_asdict"):
         return False
     for name in fields:  # noqa: SIM110 (a generator costs more than the loop)
         if not is_plain(getattr(value, name), depth - 1):

@@ -135,19 +135,19 @@ def _expand(value: Any, typed: bool) -> bytes | Parts:
 
     msgspec itself gets leaves only, never a container; _plain_py.py says why.
     """
-    if isinstance(value, (date, time, timedelta)):
-        return _encode(_exact_time(value))
-    if isinstance(value, UUID):
-        return _encode(value)
-    if isinstance(value, Enum):
-        return Parts(value.value, typed)
-    if isinstance(value, (set, frozenset)):
-        return Parts(list(value), typed)
-    if isinstance(value, msgspec.Raw):
-        return bytes(value)
-    if isinstance(value, msgspec.Struct):
-        return Parts(_struct_parts(value), True)
     kind = type(value)
+    if issubclass(kind, (date, time, timedelta)):
+        return _encode(_exact_time(value))
+    if issubclass(kind, UUID):
+        return _encode(value)
+    if issubclass(kind, Enum):
+        return Parts(value.value, typed)
+    if issubclass(kind, (set, frozenset)):
+        return Parts(list(value), typed)
+    if issubclass(kind, msgspec.Raw):
+        return bytes(value)
+    if issubclass(kind, msgspec.Struct):
+        return Parts(_struct_parts(value), True)
     if hasattr(kind, "__dataclass_fields__"):
         # Whoever made the class has imported it; we need not, at start-up.
         from dataclasses import fields
@@ -155,7 +155,7 @@ def _expand(value: Any, typed: bool) -> bytes | Parts:
         return Parts(_attributes(value, fields(value)), True)
     if hasattr(kind, "__attrs_attrs__"):
         return Parts(_attributes(value, kind.__attrs_attrs__), True)
-    if typed and isinstance(value, (bytes, bytearray, memoryview)):
+    if typed and issubclass(kind, (bytes, bytearray, memoryview)):
         # base64, as msgspec reads it.
         return _encode(bytes(value))
     raise TypeError(f"Object of type {value.__class__.__name__} is not JSON serializable")

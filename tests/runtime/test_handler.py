@@ -136,10 +136,10 @@ def test_not_async(handler: Any) -> None:
     assert not is_async(handler)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="inspect.markcoroutinefunction is new in Python 3.12")
-def test_marked_as_coroutine_function() -> None:
-    mark = getattr(inspect, "markcoroutinefunction")  # noqa: B009 (mypy checks for 3.11)
-    assert is_async(mark(lambda event, context: coroutine_function(event, context)))
+if sys.version_info >= (3, 12):
+
+    def test_marked_as_coroutine_function() -> None:
+        assert is_async(inspect.markcoroutinefunction(lambda event, context: coroutine_function(event, context)))
 
 
 def test_a_ring_of_wrappers_ends() -> None:

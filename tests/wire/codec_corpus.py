@@ -8,12 +8,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
-import functools
 import math
+import time as clock
 import types
 import uuid
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock, Mock
@@ -186,7 +186,7 @@ class AnyAttribute:
 
 
 class ClassName:
-    __class__ = property(lambda self: Dict)  # type: ignore[assignment]
+    __class__ = property(lambda self: Dict)
 
 
 @dataclasses.dataclass
@@ -224,6 +224,9 @@ class PythonZone(tzinfo):
 
     def dst(self, moment: datetime | None) -> timedelta:
         return timedelta(0)
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "two hours east"
 
 
 class OtherDatetime(datetime):
@@ -369,7 +372,7 @@ VALUES: dict[str, Any] = {
     "float subclass nan": [Float("nan")],
     "float subclass with __float__": FloatAs9(1.5),
     "str subclass": Str("abc"),
-    "str subclass in list": [Str("\u00e9\ud800"[:1])],
+    "str subclass in list": [Str("\u00e9")],
     "dict subclass": Dict(a=1),
     "list subclass": List([1]),
     "tuple subclass": Tuple((1, 2)),
@@ -390,7 +393,7 @@ VALUES: dict[str, Any] = {
     "named tuple with nan": Point(math.nan, b"bytes"),
     "renamed tuple": Renamed(1, 2),
     "named tuple class": Point,
-    "struct_time": functools.reduce(lambda a, _: a, [Tuple(range(9))]),
+    "struct_time": clock.gmtime(0),
     # Objects with _asdict.
     "asdict": Asdict({"a": [1]}),
     "asdict in list": [Asdict({1: Asdict({})})],
@@ -462,7 +465,7 @@ VALUES: dict[str, Any] = {
     "class": int,
     "function": len,
     "lambda": {"a": lambda: None},
-    "generator": (i for i in ()),
+    "generator": (letter for letter in "abc"),
     "coroutine": _coroutine(),
     "coroutine in dict": {"body": _coroutine()},
     "range": range(3),
@@ -482,7 +485,7 @@ VALUES: dict[str, Any] = {
     "error after good": {"a": 1, "b": [2, {"c": object()}]},
     # What the official runtime refuses, and lmi_fast writes.
     "datetime": datetime(2026, 11, 21, 7, 30, 15, 250000),
-    "datetime utc": {"at": datetime(2026, 11, 21, tzinfo=timezone.utc)},  # noqa: UP017
+    "datetime utc": {"at": datetime(2026, 11, 21, tzinfo=UTC)},
     "datetime python zone": [datetime(2026, 11, 21, tzinfo=PythonZone())],
     "datetime subclass": OtherDatetime(2026, 11, 21, tzinfo=timezone(timedelta(hours=-3))),
     "date": date(2026, 11, 21),
@@ -513,29 +516,31 @@ EVENTS: list[bytes] = [
     b"18446744073709551615", b"18446744073709551616", b"-9223372036854775808", b"-9223372036854775809",
     b"123456789012345678901234567890", b"1" * 400, b"1" * 4300, b"0." + b"1" * 5000, b"5e-324", b"2e-324",
     b"1.7976931348623157e308", b"0.1", b"2.2250738585072011e-308", b"9007199254740993.0", b"123456789.123456789e-20",
-    b"{}", b"[]", b'""', b'{"":1}', b"[1.0,1e2,1E-2]", b"\t\r\n [ \t1\r,\n2 ] \t", b"1\n", b"[[]]",
-    b'{"a":1,"a":2}', b'{"a":1,"b":2,"a":3}', b'{"a":{"b":[1,{"c":true}]}}', b'"\\/\\b\\f\\n\\r\\t\\"\\\\"',
-    b'"\\u0000"', b'"\x7f"', b'"\\ud83d\\ude00"', b'"\\uD83D\\uDE00 \\u00e9"', '"h\u00e9 \U0001f600 \u2028"'.encode(),
+    b"{}", b"[]", b'""', b'{"":1}', b"[1.0,1e2,1E-2]", b"\t\r\n [ \t1\r,\n2 ] \t", b"1\n", b"[[]]", b'{"a":1,"a":2}',
+    b'{"a":1,"b":2,"a":3}', b'{"a":{"b":[1,{"c":true}]}}', b'"\\/\\b\\f\\n\\r\\t\\"\\\\"', b'"\\u0000"', b'"\x7f"',
+    b'"\\ud83d\\ude00"', b'"\\uD83D\\uDE00 \\u00e9"', '"h\u00e9 \U0001f600 \u2028"'.encode(),
     b'{"version":"2.0","headers":{"host":"x"},"body":"{\\"a\\":1}","isBase64Encoded":false}',
     # Valid for simplejson, not for msgspec.
     b"1e400", b"-1e400", b"1" * 5000 + b".5", b"1e99999999999999999999", b"1.7976931348623159e308", b"[1e400,-1e400]",
-    b'"\\ud800"', b'"\\ud800x"', b'"\\ude00\\ud83d"', b'"\\ud800\\u0041"', b'"\\ud800\\ud800\\udc00"', b'{"\\udfff":1}',
-    b"\xef\xbb\xbf{}", b'\xef\xbb\xbf\n {"a": 1} ', b"\xc3\xaf\xc2\xbb\xc2\xbf[1]",
+    b'"\\ud800"', b'"\\ud800x"', b'"\\ude00\\ud83d"', b'"\\ud800\\u0041"', b'"\\ud800\\ud800\\udc00"',
+    b'{"\\udfff":1}', b"\xef\xbb\xbf{}", b'\xef\xbb\xbf\n {"a": 1} ', b"\xc3\xaf\xc2\xbb\xc2\xbf[1]",
     # Integers that Python refuses to convert.
     b"1" * 4301, b"-" + b"1" * 4301, b'{"a": ' + b"1" * 5000 + b"}",
     # Not UTF-8.
-    b'"\xff"', b'{"\xff":1}', b'{"a":"\xc3\x28"}', b'"\xed\xa0\x80"', b'"\xc0\x80"', b'"\xf4\x90\x80\x80"', b'"abc\xe2\x82',
-    "{}".encode("utf-16"), "{}".encode("utf-32"), "{}".encode("utf-16-le"), b"\xff", b"[1]\xff", b"\x80{}",
+    b'"\xff"', b'{"\xff":1}', b'{"a":"\xc3\x28"}', b'"\xed\xa0\x80"', b'"\xc0\x80"', b'"\xf4\x90\x80\x80"',
+    b'"abc\xe2\x82', "{}".encode("utf-16"), "{}".encode("utf-32"), "{}".encode("utf-16-le"), b"\xff", b"[1]\xff",
+    b"\x80{}",
     # Not JSON.
     b"", b" ", b"\n\n", b"NaN", b"Infinity", b"-Infinity", b"[NaN]", b'{"a": -Infinity}', b'{"a":"NaN","b":NaN}',
-    b'{"a":"\\"NaN",\n "-Infinity":\n Infinity}', b"[NaN, Infinity", b"-NaN", b"nan", b"nul", b"tru", b"True", b"None",
-    b".5", b"+1", b"-", b"--1", b"'a'", b"//c\n1", b"/**/1", b"\x00", b"\x0c{}", "\u00a0{}".encode(), "\u0661".encode(),
-    b"\xe2\x88\x921", b"]", b"}", b",", b":", b"[,1]", b"[1,", b"[1,,2]", b'{"a":1,,"b":2}', b'{"a"}', b'{"a":}', b'{"a"',
-    b'{"a",1}', b'{"a":\n1,\n"b" 2}', b'{"a":{"b":[1,{"c":tru}]}}', b'"abc', b'"\\', b'"\\"', b'{"a', b"\xef\xbb\xbf",
-    b" \xef\xbb\xbf{}", b"\xef\xbb\xbf\xef\xbb\xbf{}", b'{"a": undefined}', b"[-]", b"[1,-]", b'{"a":1.e5, x}',
-    b"01", b"1.", b"1e", b"1e+", b"0x10", b"1_000", b"nulll", b"1 2", b"[] []", b"{}x", b"{}\x00", b"{}\x0b",
-    "{}\u2028".encode(), b"[1]]", b'"a":1', b"true false", b"\xef\xbb\xbf {} x", b"\n\n[1]\n\n[2]", b"[1.]", b"[01]",
-    b'"\\x"', b'"\\U1234"', b'"\\u12"', b'"\\u12G4"', b'"\\u+123"', b'"\\u 123"', b'"\\ud800\\u12"', b'"a\nb"', b'"\x00"',
-    b'"\x1f"', b'{"a\tb":1}', b"[1 2]", b"[1", b"[", b"[[", b"{,}", b'{"a":1', b"{", b'{"a":1 "b":2}', b"{a:1}", b"{'a':1}",
-    b"{1:1}", b'["a":1]', b"[1}", b'{"a":1]', b"[1,]", b'{"a":1,}', b'{"a":1 , }', b"[1 ,\n]",
+    b'{"a":"\\"NaN",\n "-Infinity":\n Infinity}', b"[NaN, Infinity", b"-NaN", b"nan", b"nul", b"tru", b"True",
+    b"None", b".5", b"+1", b"-", b"--1", b"'a'", b"//c\n1", b"/**/1", b"\x00", b"\x0c{}", "\u00a0{}".encode(),
+    "\u0661".encode(), b"\xe2\x88\x921", b"]", b"}", b",", b":", b"[,1]", b"[1,", b"[1,,2]", b'{"a":1,,"b":2}',
+    b'{"a"}', b'{"a":}', b'{"a"', b'{"a",1}', b'{"a":\n1,\n"b" 2}', b'{"a":{"b":[1,{"c":tru}]}}', b'"abc', b'"\\',
+    b'"\\"', b'{"a', b"\xef\xbb\xbf", b" \xef\xbb\xbf{}", b"\xef\xbb\xbf\xef\xbb\xbf{}", b'{"a": undefined}', b"[-]",
+    b"[1,-]", b'{"a":1.e5, x}', b"01", b"1.", b"1e", b"1e+", b"0x10", b"1_000", b"nulll", b"1 2", b"[] []", b"{}x",
+    b"{}\x00", b"{}\x0b", "{}\u2028".encode(), b"[1]]", b'"a":1', b"true false", b"\xef\xbb\xbf {} x",
+    b"\n\n[1]\n\n[2]", b"[1.]", b"[01]", b'"\\x"', b'"\\U1234"', b'"\\u12"', b'"\\u12G4"', b'"\\u+123"', b'"\\u 123"',
+    b'"\\ud800\\u12"', b'"a\nb"', b'"\x00"', b'"\x1f"', b'{"a\tb":1}', b"[1 2]", b"[1", b"[", b"[[", b"{,}",
+    b'{"a":1', b"{", b'{"a":1 "b":2}', b"{a:1}", b"{'a':1}", b"{1:1}", b'["a":1]', b"[1}", b'{"a":1]', b"[1,]",
+    b'{"a":1,}', b'{"a":1 , }', b"[1 ,\n]",
 ]  # fmt: skip

@@ -26,8 +26,8 @@ from .codec_corpus import EVENTS, VALUES, Float, Int, Point, Str, Word
 official = pytest.importorskip("awslambdaric.lambda_runtime_marshaller", reason="the official runtime is not installed")
 FaultException = pytest.importorskip("awslambdaric.lambda_runtime_exception").FaultException
 
-# The official encoder writes non-ASCII raw where AWS_EXECUTION_ENV names a newer managed runtime, and escapes it elsewhere
-# (containers, older runtimes).
+# The official encoder writes non-ASCII raw where AWS_EXECUTION_ENV names a newer managed runtime, and escapes it
+# elsewhere (containers, older runtimes).
 ENVIRONMENTS = [None, "AWS_Lambda_python3.13"]
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
@@ -48,6 +48,18 @@ class Difference:
     shown_by: str = ""
 
 
+class Pairs(list[Any]):
+    """The members of a JSON object, in order, repeated names and all."""
+
+    def __repr__(self) -> str:
+        return f"Pairs{super().__repr__()}"
+
+
+def canonical(text: str) -> str:
+    """A spelling that is the same exactly when the JSON is: 1, 1.0 and true differ, 1e22 and 1e+22 do not."""
+    return repr(json.loads(text, object_pairs_hook=Pairs))
+
+
 def wrote(text: str) -> tuple[str, ...]:
     return ("json", canonical(text))
 
@@ -60,9 +72,10 @@ def refused(message: str) -> tuple[str, ...]:
 OTHER_WORDS = [
     b"01", b"1.", b"1e", b"1e+", b"0x10", b"1_000", b"nulll", b"1 2", b"[] []", b"{}x", b"{}\x00", b"{}\x0b",
     "{}\u2028".encode(), b"[1]]", b'"a":1', b"true false", b"\xef\xbb\xbf {} x", b"\n\n[1]\n\n[2]", b"[1.]", b"[01]",
-    b'"\\x"', b'"\\U1234"', b'"\\u12"', b'"\\u12G4"', b'"\\u+123"', b'"\\u 123"', b'"\\ud800\\u12"', b'"a\nb"', b'"\x00"',
-    b'"\x1f"', b'{"a\tb":1}', b"[1 2]", b"[1", b"[", b"[[", b"{,}", b'{"a":1', b"{", b'{"a":1 "b":2}', b"{a:1}", b"{'a':1}",
-    b"{1:1}", b'["a":1]', b"[1}", b'{"a":1]', b'{"a":1.e5, x}', b"{}".decode().encode("utf-16-le"),
+    b'"\\x"', b'"\\U1234"', b'"\\u12"', b'"\\u12G4"', b'"\\u+123"', b'"\\u 123"', b'"\\ud800\\u12"', b'"a\nb"',
+    b'"\x00"', b'"\x1f"', b'{"a\tb":1}', b"[1 2]", b"[1", b"[", b"[[", b"{,}", b'{"a":1', b"{", b'{"a":1 "b":2}',
+    b"{a:1}", b"{'a':1}", b"{1:1}", b'["a":1]', b"[1}", b'{"a":1]', b'{"a":1.e5, x}',
+    b"{}".decode().encode("utf-16-le"),
 ]  # fmt: skip
 if sys.version_info < (3, 13):
     # The standard library learnt to say "trailing comma" in 3.13.
@@ -155,15 +168,6 @@ DELIBERATE: dict[str, Difference] = {
 }
 
 
-class Pairs(list[Any]):
-    """The members of a JSON object, in order, repeated names and all."""
-
-
-def canonical(text: str) -> str:
-    """A spelling that is the same exactly when the JSON is: 1, 1.0 and true differ, 1e22 and 1e+22 do not."""
-    return repr(json.loads(text, object_pairs_hook=Pairs))
-
-
 def official_result(value: Any, environment: str | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
     marshaller = official_marshaller(environment, monkeypatch)
     try:
@@ -244,7 +248,9 @@ def test_event(body: bytes) -> None:
     assert our_event(bytearray(body)) == ours  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON", ""])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON", ""]
+)
 def test_content_type(content_type: str) -> None:
     theirs = official.LambdaMarshaller().unmarshal_request(b"[1]", content_type)
     assert decode_event(b"[1]", content_type) == theirs
@@ -285,7 +291,7 @@ LEAVES = (
     | st.decimals()
     | st.text()
     | st.text(st.characters())
-    | st.text(st.sampled_from("a\"\\\n\u00e9\ud800\udc00\U0001f600"))
+    | st.text(st.sampled_from('a"\\\n\u00e9\ud800\udc00\U0001f600'))
     | st.builds(lambda text: text.encode(), st.text())
     | st.sampled_from([Int(5), Float(2.5), Str("s"), Word.A, b"\xff", object(), Point, 2**64])
 )
@@ -341,7 +347,9 @@ def bodies(draw: st.DrawFn) -> bytes:
         at = draw(st.integers(0, len(body)))
         match draw(st.integers(0, 3)):
             case 0:
-                body[at:at] = draw(st.sampled_from([b" ", b",", b'"', b"\\", b"}", b"]", b"0", b"-", b".", b"e", b"\x00"]))
+                body[at:at] = draw(
+                    st.sampled_from([b" ", b",", b'"', b"\\", b"}", b"]", b"0", b"-", b".", b"e", b"\x00"])
+                )
             case 1:
                 del body[at : at + 1]
             case 2:
