@@ -217,11 +217,18 @@ class Rie:
     def _await_init(self, deadline: float) -> None:
         # An invoke first waits for initialisation and only then has its headers read, so a malformed one comes back at
         # the moment of the first poll and never reaches the runtime.
-        left = max(0.01, deadline - time.monotonic())
-        try:
-            reply = rie_client.post(self.address, b"", {"X-Amz-Client-Context": "!"}, left)
-        except (OSError, http.client.HTTPException) as error:
-            raise RieError(f"no initialisation: {error!r}\n{self._tail()}") from error
+        process, reader = self._running()
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                reply = rie_client.post(self.address, b"", {"X-Amz-Client-Context": "!"}, max(0.01, min(left, 1.0)))
+                break
+            except (OSError, http.client.HTTPException) as error:
+                # Asked again every second: should a stranger have taken the port, it is he who does not answer.
+                if not isinstance(error, TimeoutError) or process.poll() is not None or left <= 1.0:
+                    if process.poll() is not None:
+                        reader.join()
+                    raise RieError(f"no initialisation: {error!r}\n{self._tail()}") from error
         if reply.error_type != "ErrMalformedRequest":
             raise RieError(
                 f"initialisation failed: {reply.status} {reply.body.decode(errors='replace')}\n{self._tail()}"

@@ -89,7 +89,7 @@ def lay_out(plan: Plan) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(base64.b64decode(content))
-    # Read-only as on Lambda; a directory of the host must be safe from a runtime that runs as root, in the default mode.
+    # Read-only as on Lambda; in the default mode the runtime is root, and a directory of the host must be safe from it.
     source = f"/proc/self/fd/{task}" if task >= 0 else "/var/task"
     mount(source, "/var/task", None, _MS_BIND | _MS_REC, None)
     kept = os.statvfs("/var/task").f_flag & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC)  # mount(2) has the same numbers

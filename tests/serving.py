@@ -48,6 +48,7 @@ class Served:
         self._environ = {**own, **self.api.environ(max_concurrency=slots, handler=handler), **environ}
         self._environ.setdefault("PYTHONPATH", str(ROOT))
         self._out: list[bytes] = []
+        self._more = threading.Condition()
         self.process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Served:
@@ -56,9 +57,7 @@ class Served:
         )
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
-        self._reader = threading.Thread(
-            target=lambda: self._out.extend(iter(lambda: os.read(descriptor, 1 << 16), b""))
-        )
+        self._reader = threading.Thread(target=self._read, args=(descriptor,))
         self._reader.start()
         return self
 
@@ -106,6 +105,17 @@ class Served:
         code = self.process.wait(TIMEOUT)
         self._reader.join()
         return code
+
+    def _read(self, descriptor: int) -> None:
+        while data := os.read(descriptor, 1 << 16):
+            with self._more:
+                self._out.append(data)
+                self._more.notify_all()
+
+    def wait_for_output(self, text: str, count: int = 1) -> None:
+        """Waits until `text` was written `count` times."""
+        with self._more:
+            assert self._more.wait_for(lambda: self.output.count(text) >= count, TIMEOUT), self.output
 
     @property
     def output(self) -> str:

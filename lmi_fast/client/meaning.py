@@ -9,10 +9,10 @@ from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post
 
-# Called as trouble(what, error), `what` being one of these, the second with the post's name behind it.
+# Called as trouble(what, error), `what` being one of these.
 Trouble = Callable[[str, RuntimeApiError], None]
 POLL_FAILED = "a poll failed and is repeated"
-POST_FAILED = "not taken:"
+POST_FAILED = "an answer was not taken"
 
 # How often a post is sent when connections break under it. A second delivery can do no harm: the platform takes the
 # first answer to an invocation and refuses any other with 400, by request id and Invocation-Id.
@@ -36,3 +36,8 @@ def read_accepted(reply: Reply, post: Post) -> None:
         return
     why = _OVER.get(reply.status)
     raise ApiRefused(f"{post.about}{f' ({why})' if why else ''}", reply.status, bytes(reply.body))
+
+
+def undelivered(post: Post, error: RuntimeApiError) -> RuntimeApiError:
+    """`error`, saying what it happened to."""
+    return error if isinstance(error, ApiRefused) else type(error)(f"{post.about}: {error}")

@@ -20,7 +20,7 @@ from ..wire.requests import Post, Requests
 from .address import SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection
-from .meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next
+from .meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next, undelivered
 
 
 class Pool:
@@ -199,7 +199,7 @@ class PostLine:
         self._post = self._then_park = None
         self._backoff.reset()
         if error is not None:
-            self._pool.trouble(f"{POST_FAILED} {post.about}", error)
+            self._pool.trouble(POST_FAILED, undelivered(post, error))
         self._pool.done(self)
         if then_park is not None:
             then_park.park()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
@@ -70,10 +71,8 @@ class AsyncDriver:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=drain)
-        try:
+        with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
             await asyncio.wait_for(self._pool.drained(), drain)
-        except TimeoutError:
-            pass  # nobody takes the answers any more
         self._ended = True
         self._pool.close()
 

@@ -6,6 +6,7 @@ order in Lambda (default) mode.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
@@ -14,7 +15,7 @@ from contextvars import Context as Variables
 from ..client.address import SCRATCH_SIZE, Address
 from ..client.backoff import Backoff
 from ..client.blocking import BlockingConnection
-from ..client.meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next
+from ..client.meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next, undelivered
 from ..errors import ApiUnavailable, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
@@ -132,16 +133,16 @@ class _Slot:
 
     def _park_early(self) -> None:
         if not self._driver.stopping.is_set():
-            try:
+            with contextlib.suppress(ApiUnavailable):  # _next() tries again, and waits between
                 self._park()
-            except ApiUnavailable:
-                pass  # _next() tries again, and waits between
 
     def _event_is_first(self) -> bool:
         """Waits until the poll or the post has something: True when the poll has and the post has not.
 
         A caller that reads its response slowly keeps the post waiting, and must not keep the next event waiting too.
         """
+        if self._posts.fileno() < 0:
+            return False  # the post is lost already
         poll = select.poll()
         poll.register(self.poll.fileno(), select.POLLIN)
         poll.register(self._posts.fileno(), select.POLLIN)
@@ -151,10 +152,7 @@ class _Slot:
     def _send(self, post: Post) -> None:
         self._acknowledge()
         self._unacknowledged = post
-        try:
-            self._posts.send(post.head, post.body)
-        except ApiUnavailable:
-            self._posts.close()  # _acknowledge() finds it closed, and sends again
+        self._try_to_post(post)
 
     def _acknowledge(self) -> None:
         """Reads the reply to the last post, sending it again while connections break under it."""
@@ -168,17 +166,15 @@ class _Slot:
                 break
             except ApiUnavailable as error:
                 if backoff.failures + 1 == POST_TRIES:
-                    self._driver.trouble(f"{POST_FAILED} {post.about}", error)
+                    self._driver.trouble(POST_FAILED, undelivered(post, error))
                     break
-                time.sleep(backoff.next_delay())
-                self._send_again(post)
+                self._driver.stopping.wait(backoff.next_delay())
+                self._try_to_post(post)
             except RuntimeApiError as error:
-                self._driver.trouble(f"{POST_FAILED} {post.about}", error)
+                self._driver.trouble(POST_FAILED, undelivered(post, error))
                 break
         self._unacknowledged = None
 
-    def _send_again(self, post: Post) -> None:
-        try:
+    def _try_to_post(self, post: Post) -> None:
+        with contextlib.suppress(ApiUnavailable):  # the connection is closed then, and receive() says so
             self._posts.send(post.head, post.body)
-        except ApiUnavailable:
-            pass  # the receive() that follows says so

@@ -77,8 +77,9 @@ def dumps(value: Any, encode: Encode, expand: Expand) -> bytes:
     """JSON in UTF-8, compact, NaN and infinities as the words JavaScript has for them.
 
     `encode` writes what is plain (_plain_py.py). `expand` is asked for whatever simplejson refuses; it returns JSON, or
-    Parts, or raises TypeError with the message to report. Nesting, up to MAX_DEPTH, does not use the interpreter's stack.
-    Raises TypeError, ValueError (circular, undecodable bytes), RecursionError, and whatever a method of the value raises.
+    Parts, or raises TypeError with the message to report. Nesting, up to MAX_DEPTH, does not use the interpreter's
+    stack. Raises TypeError, ValueError (a circle, bytes that are not UTF-8), RecursionError, and whatever a method of
+    the value raises.
     """
     return _Writer(encode, expand).write(value)
 
