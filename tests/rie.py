@@ -123,10 +123,12 @@ class Rie:
             try:
                 self._start()
                 return self
-            except RieError:
+            except RieError as error:
+                with contextlib.suppress(TimeoutError):
+                    self.wait(0.5)  # what failed may be about to say why
                 self.kill()
                 if attempt == 4 or "address already in use" not in self.logs():
-                    raise
+                    raise RieError(f"{error}\n{self._tail()}") from error.__cause__
             except BaseException:
                 self.kill()
                 raise
@@ -202,10 +204,9 @@ class Rie:
         deadline = time.monotonic() + self._start_timeout
         while not self._listening():
             if self._process.poll() is not None:
-                self._reader.join()
-                raise RieError(f"the emulator ended with code {self._process.returncode}:\n{self._tail()}")
+                raise RieError(f"the emulator ended with code {self._process.returncode}")
             if time.monotonic() > deadline:
-                raise RieError(f"the emulator does not listen:\n{self._tail()}")
+                raise RieError("the emulator does not listen")
             time.sleep(0.005)  # no event tells: below debug level the emulator does not say that it listens
         if self.max_concurrency is not None and self._ready:
             self._await_init(deadline)
@@ -217,7 +218,7 @@ class Rie:
     def _await_init(self, deadline: float) -> None:
         # An invoke first waits for initialisation and only then has its headers read, so a malformed one comes back at
         # the moment of the first poll and never reaches the runtime.
-        process, reader = self._running()
+        process, _ = self._running()
         while True:
             left = deadline - time.monotonic()
             try:
@@ -226,13 +227,9 @@ class Rie:
             except (OSError, http.client.HTTPException) as error:
                 # Asked again every second: should a stranger have taken the port, it is he who does not answer.
                 if not isinstance(error, TimeoutError) or process.poll() is not None or left <= 1.0:
-                    if process.poll() is not None:
-                        reader.join()
-                    raise RieError(f"no initialisation: {error!r}\n{self._tail()}") from error
+                    raise RieError(f"no initialisation: {error!r}") from error
         if reply.error_type != "ErrMalformedRequest":
-            raise RieError(
-                f"initialisation failed: {reply.status} {reply.body.decode(errors='replace')}\n{self._tail()}"
-            )
+            raise RieError(f"initialisation failed: {reply.status} {reply.body.decode(errors='replace')}")
 
     def _running(self) -> tuple[subprocess.Popen[bytes], threading.Thread]:
         if self._process is None or self._reader is None:

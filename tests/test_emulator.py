@@ -336,11 +336,12 @@ def test_nonce_of_another_delivery(api: RuntimeApi, client: Client, to: str) -> 
     late = started(api, client, request_id="again", timeout_s=0.01)
     assert late.result(10).kind == "timeout"
     pending = started(api, client, request_id="again")
-    assert late.nonce and pending.nonce and late.nonce != pending.nonce
+    assert late.nonce
+    assert pending.nonce not in (None, late.nonce)
     reply = client.post(to, "again", lambda_runtime_invocation_id=late.nonce)
     assert (reply.status, reply.json()) == (410, GONE)
     assert not pending.done()
-    assert client.post(to, "again", lambda_runtime_invocation_id=pending.nonce).status == 202
+    assert client.post(to, "again", lambda_runtime_invocation_id=str(pending.nonce)).status == 202
     assert pending.result(10).kind == to
 
 
@@ -662,7 +663,7 @@ def test_long_header(api: RuntimeApi, client: Client) -> None:
 def test_expect_continue(api: RuntimeApi, client: Client) -> None:
     pending = started(api, client)
     client.send(post_head(pending.request_id, "Content-Length: 2", "Expect: 100-continue"))
-    assert client.read(25).startswith(b"HTTP/1.1 100 ")
+    assert client.read(17) == b"HTTP/1.1 100 \r\n\r\n"
     client.send(b"{}")
     assert pending.result(10).body == b"{}"
 
@@ -673,13 +674,13 @@ def test_expect_continue(api: RuntimeApi, client: Client) -> None:
 def test_raw_pieces_go_out_when_the_test_says(api: RuntimeApi, client: Client) -> None:
     gate = Gate()
     rule = api.on("next", Raw([b"HTTP/1.1 200 OK\r\nContent-", gate, b"Length: 2\r\n\r\n{}"]))
-    client.ask()
+    client.send(RAW_NEXT)
     gate.wait_reached(10)
     assert client.read(25) == b"HTTP/1.1 200 OK\r\nContent-"
     assert nothing_to_read(client)
     gate.open()
     gate.open()
-    assert client.read(17) == b"Length: 2\r\n\r\n{}"
+    assert client.read(15) == b"Length: 2\r\n\r\n{}"
     assert (rule.hits, api.stats.requests["next"], api.stats.parked) == (1, 1, 0)
     started(api, client)  # the same connection, and the rule is used up
 
@@ -721,9 +722,8 @@ def test_reset_at_the_head_of_a_large_response(api: RuntimeApi, client: Client) 
     pending = started(api, client)
     api.on("response", Reset(), when="head")
     client.send(post_head(pending.request_id, "Content-Length: 1000000"))
-    with pytest.raises(OSError, match=r"reset|pipe"):
-        while True:
-            client.send(bytes(65536))
+    with pytest.raises(ConnectionResetError):
+        client.rest()
     assert not pending.done()
 
 

@@ -332,20 +332,16 @@ def test_a_connection_without_a_reply_has_status_zero_and_ends_the_load_when_nob
     with start(3) as emulator:
         emulator.wait_for_polls(3)
 
-        def items() -> Iterator[bytes]:
-            yield order("meet")  # two of three: they wait until the end
-            yield order("meet")
-            pytest.fail("there is nobody to send a third one to")
-
         def end() -> None:
             emulator.wait_for_log("START RequestId", count=2)
             emulator.kill()
 
         ender = threading.Thread(target=end)
         ender.start()
-        replies = emulator.invoke_many(items(), 2)
+        replies = emulator.invoke_many([order("meet")] * 1000, 2)  # two of three: they wait until the end
         ender.join()
-        assert [(reply.status, reply.body) for reply in replies] == [(0, b""), (0, b"")]
+        assert 2 <= len(replies) < 1000
+        assert {(reply.status, reply.body) for reply in replies} == {(0, b"")}
         with pytest.raises(ConnectionRefusedError):
             emulator.invoke_many([b"1"], 1)
 

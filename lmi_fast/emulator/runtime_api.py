@@ -12,7 +12,7 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -63,7 +63,7 @@ class RuntimeApi:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=f"RuntimeApi {self.address}", daemon=True)
         self._thread.start()
-        self._start_listening(listener)
+        self._run_there(self._listen(listener))
 
     def __enter__(self) -> RuntimeApi:
         return self
@@ -217,11 +217,13 @@ class RuntimeApi:
 
     def refuse_connections(self) -> None:
         """Stops listening: whoever connects is refused, and the connections there are stay."""
-        self._call(self._stop_listening)
+        self._run_there(self._stop_listening())
 
     def accept_again(self) -> None:
         """Listens again, on the same port."""
-        self._start_listening(_bound(self._host, self.port))
+        if not self._thread.is_alive():
+            raise ApiUnavailable(f"the Runtime API at {self.address} is closed")
+        self._run_there(self._listen(_bound(self._host, self.port)))
 
     def drop_connections(self, kind: Literal["idle", "parked", "all"] = "all", reset: bool = False) -> int:
         """Closes connections, with FIN or RST, and says how many: those without a request, those with a parked poll
@@ -232,27 +234,25 @@ class RuntimeApi:
     # The server's thread.
 
     def _run(self) -> None:
+        # Cancels what is left in the end: faults that wait at a gate.
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
         await self._stop.wait()
-        self._stop_listening()
-        if self._holder is not None:
-            self._holder.close()
-        # A turn of the loop first, for the connections that were accepted and have not been made yet.
-        await asyncio.sleep(0)
+        await self._stop_listening()
         self._router.shut_down()
         await self._router.empty.wait()
-        # Faults that were cancelled end in the Runner.
+        if self._holder is not None:
+            self._holder.close()
 
-    def _start_listening(self, listener: socket.socket) -> None:
-        async def listen() -> None:
-            self._server = await self._loop.create_server(lambda: Connection(self._router), sock=listener, backlog=1024)
+    async def _listen(self, listener: socket.socket) -> None:
+        self._server = await self._loop.create_server(lambda: Connection(self._router), sock=listener, backlog=1024)
 
-        asyncio.run_coroutine_threadsafe(listen(), self._loop).result()
-
-    def _stop_listening(self) -> None:
+    async def _stop_listening(self) -> None:
+        # A client that has connected may not have been accepted yet: once round the loop, for that and its first call.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -261,6 +261,14 @@ class RuntimeApi:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError as error:
+            raise ApiUnavailable(f"the Runtime API at {self.address} is closed") from error
+
+    def _run_there(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Returns when the server's thread has run `coroutine`."""
+        try:
+            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        except RuntimeError as error:
+            coroutine.close()
             raise ApiUnavailable(f"the Runtime API at {self.address} is closed") from error
 
     def _call(self, function: Callable[[], T]) -> T:
