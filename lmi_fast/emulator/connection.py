@@ -106,6 +106,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        # asyncio does it for sockets that name their protocol, which accepted ones do not.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._number = self._router.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,8 +122,6 @@ class Connection(asyncio.Protocol):
             self._work()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._fault is not None:
-            self._fault.cancel()
         if self.exchange is not None and not self.exchange.answered:
             self._router.lost(self.exchange)
         self._router.closed(self)
@@ -254,8 +254,7 @@ class Connection(asyncio.Protocol):
                 self._h11.receive_data(behind)
             if ended:
                 self._h11.receive_data(b"")
-            if behind or ended:
-                self._work()
+            self._work()
 
     def _linger(self) -> None:
         self._lingering = True
@@ -272,11 +271,11 @@ class Connection(asyncio.Protocol):
         for piece in action.pieces(reply):
             if isinstance(piece, Gate):
                 await asyncio.wrap_future(piece.arrive())
-            else:
+            elif not self.closing:
                 self._transport.write(piece)
                 await asyncio.sleep(0)
-            if self.closing:
-                return
+        if self.closing:
+            return
         if action.then in (Then.CLOSE, Then.RESET):
             self.close(reset=action.then is Then.RESET)
         elif action.then is Then.KEEP:

@@ -120,8 +120,6 @@ class Router:
         self.connections.add(connection)
         self.stats.connections_open += 1
         self.stats.connections_opened += 1
-        if self.closing:
-            connection.close()
         self.watchers.look()
         return self.stats.connections_opened
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import ApiUnavailable
 from .connection import Connection
@@ -61,6 +61,8 @@ class RuntimeApi:
         self.address = f"{host}:{self.port}"
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
+        self._failures: list[BaseException] = []
+        self._loop.set_exception_handler(self._failed)
         self._thread = threading.Thread(target=self._run, name=f"RuntimeApi {self.address}", daemon=True)
         self._thread.start()
         self._run_there(self._listen(listener))
@@ -74,10 +76,15 @@ class RuntimeApi:
         self.close()
 
     def close(self) -> None:
-        """Shuts the environment down: invocations fail to their invokers, then parked polls get EOF and no reply."""
+        """Shuts the environment down: invocations fail to their invokers, then parked polls get EOF and no reply.
+
+        Raises what a callable of the fault script has raised meanwhile.
+        """
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
+        if self._failures:
+            raise self._failures.pop(0)
 
     # The invoker's side.
 
@@ -246,13 +253,19 @@ class RuntimeApi:
         if self._holder is not None:
             self._holder.close()
 
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        if error := context.get("exception"):
+            self._failures.append(error)
+
     async def _listen(self, listener: socket.socket) -> None:
         self._server = await self._loop.create_server(lambda: Connection(self._router), sock=listener, backlog=1024)
 
     async def _stop_listening(self) -> None:
-        # A client that has connected may not have been accepted yet: once round the loop, for that and its first call.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        # A client may have connected and the server not know it yet. So many turns of the loop it takes until it does:
+        # accept, a task for that, a transport, Connection.connection_made.
+        for _ in range(4):
+            await asyncio.sleep(0)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -288,8 +301,7 @@ class RuntimeApi:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that say it.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
