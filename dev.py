@@ -81,7 +81,7 @@ def environment(base: str, kind: str) -> str:
             raise SystemExit(
                 f"dev.py: {base} cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"
             )
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off", "--quiet"]
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
     # Editable: the compiled twins are built into the tree, and the tests run what is edited.
     subprocess.check_call([*pip, "--editable", f"{ROOT}{EXTRAS[kind]}"], cwd=ROOT)
     stamp.write_text(wanted)

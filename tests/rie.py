@@ -12,7 +12,8 @@ LMI mode (``max_concurrency`` given)
   - When the runtime's main process ends, the emulator fails what is running and exits with code 1.
   - Everything, the runtime's stderr included, comes out on the emulator's stdout.
 Default mode (``max_concurrency=None``)
-  - The runtime is started by the first invoke. It runs as root; one invoke at a time, others are refused with 400.
+  - The runtime is started by the first invoke. It runs as root.
+  - One invoke at a time: a second one that overlaps makes the emulator itself panic (exit code 2).
   - When the runtime ends, the invoke that runs gets an error and the next one starts the runtime again.
 
 Lambda grants its user read access to a function's files; here interpreter and checkout may lie under directories closed

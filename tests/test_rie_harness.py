@@ -268,10 +268,13 @@ def test_nothing_is_left_behind_by_a_test_process_that_is_killed() -> None:
         "    threading.Event().wait()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        pids = [int(pid) for pid in child.stdout.readline().split()]
-        assert len(pids) == 2
-        with watched(pids):
+        try:
+            assert child.stdout is not None
+            pids = [int(pid) for pid in child.stdout.readline().split()]
+            assert len(pids) == 2
+            with watched(pids):
+                child.kill()
+        finally:
             child.kill()
 
 
