@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("command", choices=["demo", "test"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, or to the demo")
     chosen = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 (this file is what tells a user of an older one)
         print(f"dev.py needs Python 3.11 or newer; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
     if chosen.command == "demo":

@@ -1,7 +1,7 @@
 """The compiled twins, and nothing else: all metadata is in pyproject.toml.
 
-LMI_FAST_BUILD: "yes" = a twin that does not compile is an error, "no" = none is compiled, unset or "auto" = compile where
-there is a C compiler. The sources go straight to setuptools: cythonize() would drop `optional`.
+LMI_FAST_BUILD: "yes" = a twin that does not compile is an error, "no" = none is compiled, unset or "auto" = compile
+where there is a C compiler. The sources go straight to setuptools: cythonize() would drop `optional`.
 """
 
 import os

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._lifespan import lifespan
 from ._twins import twins as _live_twins
 from ._version import __version__
 from .context import Client, ClientContext, CognitoIdentity, Context, current
@@ -27,7 +28,6 @@ from .errors import (
     NoInvocationError,
     RuntimeApiError,
 )
-from ._lifespan import lifespan
 
 __all__ = [
     "COMPILED",

@@ -1,7 +1,7 @@
 """Which twin of each part is live: decided once, here.
 
-A part `x` comes as `_x_py` (pure Python), `_x_c` (compiled with Cython) and, where bytes are read, `_x_h11` (every
-message through h11). LMI_FAST_TWINS chooses: `auto` (compiled where it was built, else pure), `pure`, `compiled`, `h11`.
+A part `x` comes as `_x_py` (pure Python), `_x_c` (compiled with Cython) and, where bytes are read, `_x_h11` (all of
+it through h11). LMI_FAST_TWINS chooses: `auto` (compiled where it was built, else pure), `pure`, `compiled`, `h11`.
 The variable is read here and not in config.py because the choice is made at import, before there is a configuration.
 """
 

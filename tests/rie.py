@@ -161,9 +161,8 @@ class Rie:
         process, reader = self._running()
         if cast(IO[bytes], process.stdin).closed:
             return
-        # An order to process 1 of the namespace, with whose end the kernel kills all others in it; that works even
-        # where signals would not, across a change of user. Closing alone would do, but not while a forked child holds a
-        # copy.
+        # An order to process 1 of the namespace, with whose end the kernel kills all others in it; that works where
+        # signals would not, across a change of user. Closing alone would do, unless a forked child holds a copy.
         self._order(0, 0)
         cast(IO[bytes], process.stdin).close()
         try:

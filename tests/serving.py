@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,7 @@ class Served:
         slots: int | None = 4,
         command: list[str] | None = None,
         api: RuntimeApi | None = None,
+        variables: Mapping[str, str] | None = None,
         **environ: str,
     ) -> None:
         """`source` becomes app.py in `folder`, where the process starts. `slots` None is Lambda (default) mode."""
@@ -45,7 +46,12 @@ class Served:
         own = {
             name: os.environ[name] for name in ("PATH", "HOME", "LMI_FAST_TWINS", "LMI_FAST_LOOP") if name in os.environ
         }
-        self._environ = {**own, **self.api.environ(max_concurrency=slots, handler=handler), **environ}
+        self._environ = {
+            **own,
+            **self.api.environ(max_concurrency=slots, handler=handler),
+            **(variables or {}),
+            **environ,
+        }
         self._environ.setdefault("PYTHONPATH", str(ROOT))
         self._out: list[bytes] = []
         self._more = threading.Condition()

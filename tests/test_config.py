@@ -60,7 +60,7 @@ def test_telemetry_descriptor_is_taken_out_of_the_environment() -> None:
         ("AWS_LAMBDA_MAX_CONCURRENCY", "-1", "from 1 to 10000"),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "10001", "from 1 to 10000"),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "1.5", "from 1 to 10000"),
-        ("AWS_LAMBDA_MAX_CONCURRENCY", "١", "from 1 to 10000"),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "\u0661", "from 1 to 10000"),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "9" * 5000, "from 1 to 10000"),
         ("AWS_LAMBDA_LOG_FORMAT", "XML", "JSON, TEXT"),
         ("AWS_LAMBDA_LOG_LEVEL", "LOUD", "TRACE, DEBUG"),

@@ -53,8 +53,8 @@ FIELDS = [
 ]  # fmt: skip
 CLIENT_FIELDS = [
     "client_context.custom", "client_context.env", "client_context.client.installation_id",
-    "client_context.client.app_title", "client_context.client.app_version_name", "client_context.client.app_version_code",
-    "client_context.client.app_package_name",
+    "client_context.client.app_title", "client_context.client.app_version_name",
+    "client_context.client.app_version_code", "client_context.client.app_package_name",
 ]  # fmt: skip
 
 

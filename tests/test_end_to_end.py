@@ -8,6 +8,7 @@ import signal
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -394,7 +395,7 @@ def test_a_signal_lets_running_handlers_answer_and_ends_with_0(
             {"await asyncio.sleep(0.1)" if a else "time.sleep(0.1)"}
             return "answered"
     """
-    with Served(tmp_path, source, slots=3, **environ) as served:
+    with Served(tmp_path, source, slots=3, variables=environ) as served:
         served.ready()
         pending = served.api.invoke({})
         served.api.wait_for(lambda stats: stats.in_flight == 1 and stats.parked == 2, TIMEOUT)
@@ -457,7 +458,9 @@ def test_the_bootstrap(tmp_path: Path, wrapped: bool) -> None:
     """As /var/task/bootstrap of an OS-only runtime, and as AWS_LAMBDA_EXEC_WRAPPER of a managed one."""
     script = str(ROOT / "lmi_fast" / "bootstrap")
     command = [script, sys.executable, "/var/runtime/bootstrap.py"] if wrapped else [script]
-    environ = {"LAMBDA_TASK_ROOT": str(tmp_path)} | ({} if wrapped else {"LMI_FAST_PYTHON": sys.executable})
+    environ: dict[str, Any] = {"LAMBDA_TASK_ROOT": str(tmp_path)} | (
+        {} if wrapped else {"LMI_FAST_PYTHON": sys.executable}
+    )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "app.py").write_text("def handler(event, context): return __file__\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,9 +19,8 @@ BOOTSTRAP = python_bootstrap("-m", "lmi_fast", path=[ROOT, "/var/task"])
 
 
 @pytest.fixture(autouse=True)
-def _needs_the_emulator() -> Iterator[None]:
+def _needs_the_emulator() -> None:
     require_rie()
-    yield
 
 
 def rie(source: str, slots: int | None, **more: Any) -> Rie:

@@ -1,7 +1,7 @@
 """How long to wait before the next try: doubling, with jitter.
 
-The official runtimes retry /next at once for ever (Rust), five times (Python) or for 15 minutes (Node); a poll that stays
-lost is lost capacity, so lmi_fast never gives up a slot, and waits so that many of them do not come back in step.
+The official runtimes retry /next at once for ever (Rust), five times (Python) or for 15 minutes (Node). A poll that
+stays lost is lost capacity, so lmi_fast never gives up a slot, and waits so that many do not come back in step.
 """
 
 from __future__ import annotations

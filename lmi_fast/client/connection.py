@@ -1,8 +1,8 @@
 """One keep-alive connection to the Runtime API on an event loop, with one request in flight at most.
 
-Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length is
-received where it is decoded. A connection that is not open dials when it is asked to send, so that its owner only ever
-says what to send and hears what came of it: `replied` or `lost`, exactly one of them for each request.
+Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length
+is received where it is decoded. A connection that is not open dials when it is asked to send, so that its owner only
+ever says what to send and hears what came of it: `replied` or `lost`, exactly one of them for each request.
 """
 
 from __future__ import annotations

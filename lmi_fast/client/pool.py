@@ -1,8 +1,8 @@
 """The connections of one event loop: a poll for each slot, and the posts beside them.
 
-The platform queues nothing: an invoke that finds no parked poll is refused. So a slot parks first and answers second: the
-next `GET /next` goes out on the slot's own connection at the moment its handler ends, and the answer on another one,
-leased from a stack of idle connections. Parked polls and running handlers are N together, whatever the answers do.
+The platform queues nothing: an invoke that finds no parked poll is refused. So a slot parks first and answers second:
+the next `GET /next` goes out on the slot's own connection at the moment its handler ends, and the answer on another
+one, leased from a stack of idle connections. Parked polls and running handlers are N together, whatever the answers do.
 
 In Lambda (default) mode the order is the other way round: there, `/next` says that the invocation is over, and the
 environment may be frozen.

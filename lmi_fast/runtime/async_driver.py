@@ -1,4 +1,4 @@
-"""Runs `async def` handlers: many invocations on one event loop, each in a task and a contextvars.Context of its own."""
+"""Runs `async def` handlers: invocations overlap on one event loop, each a task with context variables of its own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any
 
-from ..client.address import Address
-from ..client.meaning import Trouble
 from ..client.pool import Pool, Slot
 from ..wire.invocation import Invocation
-from .invoker import Invoker
+from .service import Service
 
 Start = Callable[[Coroutine[Any, Any, None], asyncio.AbstractEventLoop, Variables], "asyncio.Task[None]"]
 
@@ -38,26 +36,21 @@ _start: Start = _start_eagerly if sys.version_info >= (3, 12) else _start_soon
 class AsyncDriver:
     """`run()` serves until `stop()` is called on the loop."""
 
-    def __init__(
-        self,
-        invoker: Invoker,
-        loop: asyncio.AbstractEventLoop,
-        address: Address,
-        slots: int,
-        *,
-        park_first: bool,
-        variables: Variables,
-        trouble: Trouble,
-    ) -> None:
-        """Each invocation runs in a copy of `variables`."""
-        self._invoker = invoker
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self._invoker = service.invoker
         self._loop = loop
-        self._variables = variables
+        self._variables = service.variables
         self._running: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._ended = False
         self._pool = Pool(
-            loop, address, invoker.requests, slots, park_first=park_first, received=self._received, trouble=trouble
+            loop,
+            service.address,
+            service.invoker.requests,
+            service.slots,
+            park_first=service.park_first,
+            received=self._received,
+            trouble=service.trouble,
         )
 
     async def run(self, drain: float) -> None:
@@ -96,7 +89,7 @@ class AsyncDriver:
                 result = await result
             post = invoker.succeed(invocation, result)
         except BaseException as error:
-            # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end this invocation only.
+            # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end its invocation only.
             if self._ended:
                 raise  # the coroutine is being thrown away
             post = invoker.fail(invocation, error)

@@ -1,7 +1,7 @@
 """The life of the process: init phase, invocations, shutdown.
 
-Init errors are logged, posted to the Runtime API and end the process with exit code 1 at once (Building a custom runtime:
-"call the initialization error API and exit immediately").
+Init errors are logged, posted to the Runtime API and end the process with exit code 1 at once: "call the initialization
+error API and exit immediately" (Building a custom runtime, AWS Lambda developer guide).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from .handler import Handler, check_handler, is_async, load_handler
 if TYPE_CHECKING:
     import asyncio
 
-    from .invoker import Invoker
+    from .service import Service
 
-# Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (RAPID's defaultRuntimeShutdownTimeout).
+# Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (defaultRuntimeShutdownTimeout of the
+# Runtime API server).
 DRAIN = 0.3
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -86,39 +87,40 @@ class _InitPhase:
         raise SystemExit(1)
 
 
-def _new_invoker(config: Config, handler: Handler) -> Invoker:
+def _new_service(config: Config, handler: Handler) -> Service:
+    from ..client.address import Address
     from ..wire.requests import Requests
     from .invoker import Invoker
+    from .service import Service
+    from .trouble import TroubleLog
 
     log_format = config.log_format
-    return Invoker(handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format))
+    return Service(
+        Invoker(handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format)),
+        Address(config.runtime_api),
+        config.slots,
+        park_first=config.managed,
+        variables=copy_context(),
+        trouble=TroubleLog(),
+    )
 
 
 def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
-    from ..client.address import Address
     from .thread_driver import ThreadDriver
-    from .trouble import TroubleLog
 
-    invoker = _new_invoker(config, handler)
+    service = _new_service(config, handler)
     lifespan = Lifespan()
     # The lifespan runs in `variables` itself, so that context variables that it sets are there for every invocation.
-    variables = copy_context()
+    variables = service.variables
     runner: asyncio.Runner | None = None
     if lifespan.is_async:
         import asyncio  # for this lifespan; a plain handler never needs it
 
         runner = asyncio.Runner()
-        invoker.state = runner.run(lifespan.enter_async(), context=variables)
+        service.invoker.state = runner.run(lifespan.enter_async(), context=variables)
     else:
-        invoker.state = variables.run(lifespan.enter)
-    driver = ThreadDriver(
-        invoker,
-        Address(config.runtime_api),
-        config.slots,
-        park_first=config.managed,
-        variables=variables,
-        trouble=TroubleLog(),
-    )
+        service.invoker.state = variables.run(lifespan.enter)
+    driver = ThreadDriver(service)
     if _on_main_thread():
         for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: driver.stop())
@@ -133,28 +135,18 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
 
 
 def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
-    from ..client.address import Address
     from .async_driver import AsyncDriver
     from .loop import new_event_loop
-    from .trouble import TroubleLog
 
-    invoker = _new_invoker(config, handler)
+    service = _new_service(config, handler)
     loop = new_event_loop(config.loop)
     lifespan = Lifespan()
-    variables = copy_context()
+    variables = service.variables
     if lifespan.is_async:
-        invoker.state = loop.run_until_complete(loop.create_task(lifespan.enter_async(), context=variables))
+        service.invoker.state = loop.run_until_complete(loop.create_task(lifespan.enter_async(), context=variables))
     else:
-        invoker.state = variables.run(lifespan.enter)
-    driver = AsyncDriver(
-        invoker,
-        loop,
-        Address(config.runtime_api),
-        config.slots,
-        park_first=config.managed,
-        variables=variables,
-        trouble=TroubleLog(),
-    )
+        service.invoker.state = variables.run(lifespan.enter)
+    driver = AsyncDriver(service, loop)
     if _on_main_thread():
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, driver.stop)

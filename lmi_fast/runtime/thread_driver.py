@@ -10,43 +10,28 @@ import contextlib
 import select
 import threading
 import time
-from contextvars import Context as Variables
 
-from ..client.address import SCRATCH_SIZE, Address
+from ..client.address import SCRATCH_SIZE
 from ..client.backoff import Backoff
 from ..client.blocking import BlockingConnection
-from ..client.meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next, undelivered
+from ..client.meaning import POLL_FAILED, POST_FAILED, POST_TRIES, read_accepted, read_next, undelivered
 from ..errors import ApiUnavailable, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
-from .invoker import Invoker
+from .service import Service
 
 
 class ThreadDriver:
     """`run()` serves until `stop()` is called, from a signal handler or another thread."""
 
-    def __init__(
-        self,
-        invoker: Invoker,
-        address: Address,
-        slots: int,
-        *,
-        park_first: bool,
-        variables: Variables,
-        trouble: Trouble,
-    ) -> None:
-        """Each invocation runs in a copy of `variables`."""
-        self.invoker = invoker
-        self.address = address
-        self.park_first = park_first
-        self.variables = variables
-        self.trouble = trouble
+    def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
-        self._slots = [_Slot(self) for _ in range(slots)]
+        self._park_first = service.park_first
+        self._slots = [_Slot(service, self.stopping) for _ in range(service.slots)]
 
     def run(self, drain: float) -> None:
         """Serves; once stopped, waits up to `drain` seconds for running handlers."""
-        if not self.park_first:
+        if not self._park_first:
             # Lambda (default) mode: handlers run on the main thread, as signal.alarm() and its like want it.
             self._slots[0].run()
             return
@@ -67,46 +52,50 @@ class ThreadDriver:
         for slot in self._slots:
             slot.poll.shut()
 
-    def call(self, invocation: Invocation) -> Post:
-        """Calls the handler: the answer to `invocation`, whatever it raised."""
-        try:
-            event, context = self.invoker.begin(invocation)
-            return self.invoker.succeed(invocation, self.invoker.handler(event, context))
-        except BaseException as error:
-            return self.invoker.fail(invocation, error)
-
 
 class _Slot:
     """One slot: its poll, and a connection for its answers. Both belong to one thread, but for `poll.shut()`."""
 
-    def __init__(self, driver: ThreadDriver) -> None:
+    def __init__(self, service: Service, stopping: threading.Event) -> None:
         scratch = bytearray(SCRATCH_SIZE)
-        self.poll = BlockingConnection(driver.address, scratch)
-        self._posts = BlockingConnection(driver.address, scratch)
-        self._driver = driver
+        self.poll = BlockingConnection(service.address, scratch)
+        self._posts = BlockingConnection(service.address, scratch)
+        self._service = service
+        self._invoker = service.invoker
+        self._stopping = stopping
         self._backoff = Backoff()
         self._parked = False
         self._unacknowledged: Post | None = None  # sent on _posts, and its reply not read yet
 
     def run(self) -> None:
-        driver = self._driver
-        while not driver.stopping.is_set():
+        """Serves one invocation after the other, until stopping."""
+        service = self._service
+        while not self._stopping.is_set():
             invocation = self._next()
             if invocation is None:
                 continue
-            post = driver.variables.copy().run(driver.call, invocation)
-            if driver.park_first:
+            post = service.variables.copy().run(self._call, invocation)
+            if service.park_first:
                 self._park_early()
             self._send(post)
-            if not driver.park_first:
+            if not service.park_first:
                 self._acknowledge()
         self._acknowledge()
         self.poll.close()
         self._posts.close()
 
+    def _call(self, invocation: Invocation) -> Post:
+        """Calls the handler: the answer to `invocation`, whatever it raised."""
+        invoker = self._invoker
+        try:
+            event, context = invoker.begin(invocation)
+            return invoker.succeed(invocation, invoker.handler(event, context))
+        except BaseException as error:
+            return invoker.fail(invocation, error)
+
     def _next(self) -> Invocation | None:
         """The next invocation; None when there was none and it is to be asked again, unless stopping."""
-        stopping = self._driver.stopping
+        stopping = self._stopping
         try:
             self._park()
             while self._unacknowledged is not None and not self._event_is_first():
@@ -120,7 +109,7 @@ class _Slot:
         except RuntimeApiError as error:
             self._parked = False
             if not stopping.is_set():
-                self._driver.trouble(POLL_FAILED, error)
+                self._service.trouble(POLL_FAILED, error)
                 stopping.wait(self._backoff.next_delay())
             return None
         self._backoff.reset()
@@ -128,11 +117,11 @@ class _Slot:
 
     def _park(self) -> None:
         if not self._parked:
-            self.poll.send(self._driver.invoker.requests.next)
+            self.poll.send(self._invoker.requests.next)
             self._parked = True
 
     def _park_early(self) -> None:
-        if not self._driver.stopping.is_set():
+        if not self._stopping.is_set():
             with contextlib.suppress(ApiUnavailable):  # _next() tries again, and waits between
                 self._park()
 
@@ -166,12 +155,12 @@ class _Slot:
                 break
             except ApiUnavailable as error:
                 if backoff.failures + 1 == POST_TRIES:
-                    self._driver.trouble(POST_FAILED, undelivered(post, error))
+                    self._service.trouble(POST_FAILED, undelivered(post, error))
                     break
-                self._driver.stopping.wait(backoff.next_delay())
+                self._stopping.wait(backoff.next_delay())
                 self._try_to_post(post)
             except RuntimeApiError as error:
-                self._driver.trouble(POST_FAILED, undelivered(post, error))
+                self._service.trouble(POST_FAILED, undelivered(post, error))
                 break
         self._unacknowledged = None
 

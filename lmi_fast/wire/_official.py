@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._plain_py import is_plain
 
@@ -24,19 +24,23 @@ PLAIN_DEPTH = 8
 _LEAVES = frozenset({str, int, bool, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple})
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_STRING_OR_CONSTANT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)', re.DOTALL)
+# Compiled when first needed, as most processes never meet an event that msgspec refuses.
+_SPACE = r"[ \t\n\r]*"
+_STRING_OR_CONSTANT = r'"[^"\\]*(?:\\.[^"\\]*)*"|(-?Infinity|NaN)'
 
 
-class Parts(NamedTuple):
+class Parts:
     """What `expand` makes of a value: another value to write in its place.
 
     `typed`: the value belongs to a type that msgspec also reads (Struct, dataclass, attrs). From there on down, bytes
     go to `expand` and named tuples are arrays, so that what is written can be read back.
     """
 
-    value: Any
-    typed: bool
+    __slots__ = ("typed", "value")
+
+    def __init__(self, value: Any, typed: bool) -> None:
+        self.value = value
+        self.typed = typed
 
 
 Encode = Callable[[Any], bytes]
@@ -48,7 +52,6 @@ def loads(body: bytes | bytearray) -> Any:
 
     Raises ValueError (json.JSONDecodeError, UnicodeDecodeError) or RecursionError, in the standard library's words.
     """
-    # Imported here: most processes never meet an event that msgspec refuses.
     from json import JSONDecodeError, JSONDecoder
 
     text = str(body, "utf-8")
@@ -57,7 +60,8 @@ def loads(body: bytes | bytearray) -> Any:
 
     def refuse(constant: str) -> Any:
         # The standard library takes NaN and Infinity. The text before the first is valid: quotes pair up.
-        at = next(match.start() for match in _STRING_OR_CONSTANT.finditer(text, start) if match[1])
+        constants = re.compile(_STRING_OR_CONSTANT, re.DOTALL).finditer(text, start)
+        at = next(match.start() for match in constants if match[1])
         raise JSONDecodeError("Expecting value", text, at)
 
     decoder = JSONDecoder(parse_constant=refuse)
@@ -69,7 +73,7 @@ def loads(body: bytes | bytearray) -> Any:
 
 
 def _after_space(text: str, start: int) -> int:
-    match = _SPACE.match(text, start)
+    match = re.compile(_SPACE).match(text, start)
     return match.end() if match else start
 
 
@@ -202,7 +206,7 @@ class _Writer:
             if isinstance(parts, bytes):
                 out.append(parts)
                 return None
-            value, typed = parts
+            value, typed = parts.value, parts.typed
 
     def _open(self, container: Any, keyed: bool, owners: list[Any], typed: bool) -> _Open:
         for owner in owners:

@@ -13,8 +13,11 @@ from .invocation import Invocation
 
 # The first token becomes the runtime's release in the platform's telemetry, 128 characters at most.
 USER_AGENT = f"lmi_fast/{__version__}-python{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}"
-# Request ids are UUIDs; any other character that may stand in a path segment unquoted (RFC 3986, 3.3) is here as well.
-_UNQUOTED = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~!$&'()*+,;=:@")
+# Request ids are UUIDs, but a caller of the emulator may choose another. Of what may stand in a path segment unquoted
+# (RFC 3986, 3.3) these are what Go's net/url leaves alone: a path that is quoted otherwise, the emulator compares as it
+# is, and finds no such invocation.
+_SAFE = "$&+,:;=@"
+_UNQUOTED = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~" + _SAFE)
 
 
 class Post:
@@ -75,7 +78,7 @@ def _segment(request_id: str) -> bytes:
         return request_id.encode()
     from urllib.parse import quote  # costs start-up time, and no real request id needs it
 
-    return quote(request_id, safe="").encode()
+    return quote(request_id, safe=_SAFE).encode()
 
 
 def _invocation_id(invocation: Invocation) -> bytes:

@@ -114,7 +114,7 @@ def captured(sink_class: type[sink.Sink] = sink.Sink) -> Iterator[Any]:
     pieces: list[bytes] = []
     thread = threading.Thread(target=lambda: pieces.extend(iter(lambda: os.read(read_end, 1 << 16), b"")))
     thread.start()
-    closed = []
+    closed: list[bool] = []
 
     def written() -> bytes:
         if not closed:

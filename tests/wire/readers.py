@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from lmi_fast.errors import ApiProtocolError
@@ -45,4 +46,4 @@ def read(kind: str, pieces: Iterable[bytes], scratch_size: int = SCRATCH) -> lis
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     """`data` in pieces, cut at `places` (taken modulo its length)."""
     ordered = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
-    return [data[a:b] for a, b in zip(ordered, ordered[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(ordered)]

@@ -28,7 +28,7 @@ def test_every_field() -> None:
 
 
 def test_missing_and_empty_mean_the_same() -> None:
-    empty = Invocation(Reply(200, {name: "" for name in KEPT_HEADERS} | {KEPT_HEADERS[1]: "id"}, b"", True))
+    empty = Invocation(Reply(200, dict.fromkeys(KEPT_HEADERS, "") | {KEPT_HEADERS[1]: "id"}, b"", True))
     for made in (invocation(), empty):
         assert made.content_type == "application/json"
         assert made.deadline_ms == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lmi_fast.wire.reply import MAX_BODY, MAX_FAST_HEAD
@@ -178,7 +180,7 @@ def test_idle(kind: str) -> None:
 def test_one_scratch_buffer_serves_many_readers(kind: str) -> None:
     scratch = bytearray(1 << 12)
     readers = [reader_class(kind)(scratch) for _ in range(3)]
-    replies = [None] * 3
+    replies: list[Any] = [None] * 3
     for part in cut(CHUNKED, range(0, len(CHUNKED), 7)):
         for i, reader in enumerate(readers):
             assert replies[i] is None

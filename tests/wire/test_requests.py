@@ -74,7 +74,9 @@ def test_error_without_a_cause_has_no_empty_header() -> None:
     assert b"lambda-runtime-function-xray-error-cause" not in dict(request.headers)
 
 
-@pytest.mark.parametrize("odd", ["a b", "a/b", "../next", "a?b#c", "100%", "é", "\u20ac x", 'quote"'])
+@pytest.mark.parametrize(
+    "odd", ["a b", "a/b", "../next", "a?b#c", "100%", "é", "\u20ac x", 'quote"', "a$&+,:;=@z", "a!'()*[]z"]
+)
 def test_a_request_id_is_one_segment_of_the_path(odd: str) -> None:
     posts: list[Post] = [
         REQUESTS.response(invocation(odd), b"", "application/json"),
