@@ -24,11 +24,7 @@ EXTRAS = {"demo": "", "test": "[test]"}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition("\n\n    ")[0],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=__doc__,
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["demo", "test"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, or to the demo")
     chosen = parser.parse_args()

@@ -37,8 +37,8 @@ def test_an_unknown_attribute() -> None:
 
 
 def test_the_error_tree_is_the_documented_one() -> None:
-    documented = inspect.getdoc(lmi_fast.errors) or ""  # type: ignore[attr-defined]
-    for name, thing in vars(lmi_fast.errors).items():  # type: ignore[attr-defined]
+    documented = inspect.getdoc(lmi_fast.errors) or ""
+    for name, thing in vars(lmi_fast.errors).items():
         if inspect.isclass(thing) and issubclass(thing, BaseException):
             assert name in documented
             assert issubclass(thing, lmi_fast.LmiFastError)

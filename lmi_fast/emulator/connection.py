@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
     @property
     def closing(self) -> bool:
         """Nothing that is written now will get to the client."""
-        return self._transport.is_closing()
+        return self._lingering or self._transport.is_closing()
 
     # What the event loop calls.
 
@@ -111,13 +111,13 @@ class Connection(asyncio.Protocol):
         self._number = self._router.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if not self._lingering:
+        if not self.closing:
             self._h11.receive_data(data)
             self._work()
 
     def eof_received(self) -> None:
         # A client that has asked and half-closes does not wait for the reply: net/http ends the handler then.
-        if not self._lingering:
+        if not self.closing:
             self._h11.receive_data(b"")
             self._work()
 
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
             return  # a reply was sent by what the loop below called: it goes on with the next request itself
         self._working = True
         try:
-            while not self._lingering and not self.closing:
+            while not self.closing:
                 event = self._h11.next_event()
                 if isinstance(event, h11.Request):
                     self._begin(event)
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
             self._router.count(status)
             text = [("Content-Type", "text/plain; charset=utf-8")]
             self._transport.write(self._rendered(status, f"{error}\n".encode(), text, close=True))
-        if not self._lingering:
+        if not self.closing:
             self._linger()
 
     # Replies.

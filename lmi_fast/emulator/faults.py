@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from enum import Enum
-from http import HTTPStatus
+from http.client import responses
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Status(Action):
     body: bytes = b""
 
     def pieces(self, reply: bytes) -> Iterable[Piece]:
-        reason = HTTPStatus(self.status).phrase.encode()
+        reason = responses.get(self.status, "").encode()
         head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         return (head % (self.status, reason, len(self.body)) + self.body,)
 

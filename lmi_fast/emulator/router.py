@@ -200,7 +200,7 @@ class Router:
         if exchange.parked:
             self._unpark(exchange)  # but not out of the queue: see _give
         elif exchange.invocation is not None:
-            self._responded(exchange, "truncated", "Runtime.TruncatedResponse", _TRUNCATED)
+            self._responded(exchange, _TRUNCATED, "truncated", "Runtime.TruncatedResponse", bytes(exchange.body))
         self.watchers.look()
 
     # Polls and invocations.
@@ -250,7 +250,7 @@ class Router:
         if invocation.request_id in self._held:
             return  # the error report that is held wins, however late
         text = f"RequestId: {invocation.request_id} Error: Task timed out after {invocation.timeout_s:.2f} seconds"
-        self._finish(invocation, "timeout", "Sandbox.Timedout", error_body("Sandbox.Timedout", text))
+        self._finish(invocation, "timeout", "Sandbox.Timedout", message=text)
         invocation.state = State.TIMED_OUT
         self._timed_out[invocation.request_id] = invocation
         if len(self._timed_out) > MAX_TIMED_OUT:
@@ -263,8 +263,11 @@ class Router:
         kind: OutcomeKind,
         error_type: str | None = None,
         body: bytes | None = None,
+        *,
+        message: str = "",
         post: Exchange | None = None,
     ) -> None:
+        """The invoker gets the outcome; without a `body`, the platform's own error."""
         live = self._running.pop(invocation.request_id, None) if invocation.state is not State.WAITING else None
         if live is not None:
             live[1].cancel()
@@ -273,7 +276,7 @@ class Router:
         self.stats.outcomes[kind] += 1
         headers = post.request.headers if post else {}
         if body is None:
-            body, content_type = error_body(error_type or ""), "application/json"
+            body, content_type = error_body(error_type or "", message), "application/json"
         else:  # rapi: NewRuntimeResponse has this default
             content_type = headers.get("content-type") or "application/octet-stream"
         trailers = post.trailers if post else {}
@@ -307,30 +310,36 @@ class Router:
         if exchange.refusal is not None:
             exchange.answer(*exchange.refusal, _JSON)
         elif exchange.too_large:
-            self._responded(exchange, "error", "Function.ResponseSizeTooLarge", _TOO_LARGE)
+            self._responded(exchange, _TOO_LARGE, "error", "Function.ResponseSizeTooLarge", None)
         elif "lambda-runtime-function-error-type" in exchange.trailers:
             error_type = counted_error_type(exchange.trailers["lambda-runtime-function-error-type"])
-            self._responded(exchange, "error", error_type, _ACCEPTED)
+            self._responded(exchange, _ACCEPTED, "error", error_type, bytes(exchange.body))
         else:
-            self._responded(exchange, "response", None, _ACCEPTED)
+            self._responded(exchange, _ACCEPTED, "response", None, bytes(exchange.body))
 
     def _responded(
-        self, exchange: Exchange, kind: OutcomeKind, error_type: str | None, reply: tuple[int, bytes]
+        self,
+        exchange: Exchange,
+        reply: tuple[int, bytes],
+        kind: OutcomeKind,
+        error_type: str | None,
+        body: bytes | None,
     ) -> None:
-        """The body of a response ended, well or not."""
+        """The body of a response ended, well or not: what that means if the invocation is still about it."""
         invocation, exchange.invocation = exchange.invocation, None
         assert invocation is not None
         held = self._held.pop(invocation.request_id, None)
-        if held is not None and invocation.state is State.RESPONDING:
-            reply = _SERVER_ERROR
-            self._failed(held, invocation)
-        elif invocation.state is State.RESPONDING:
-            body = None if kind == "error" and not exchange.trailers else bytes(exchange.body)
-            self._finish(invocation, kind, error_type, body, exchange)
-        elif invocation.state is State.TIMED_OUT:
+        if invocation.state is State.TIMED_OUT:
             invocation.state = State.DONE
             self._timed_out.pop(invocation.request_id, None)
             reply = _GONE
+        elif invocation.state is State.DONE:
+            reply = _INVALID_ID
+        elif held is not None:
+            self._failed(held, invocation)
+            reply = _SERVER_ERROR
+        else:
+            self._finish(invocation, kind, error_type, body, post=exchange)
         exchange.answer(*reply, _JSON)
 
     def _error(self, exchange: Exchange) -> None:
@@ -347,7 +356,7 @@ class Router:
 
     def _failed(self, exchange: Exchange, invocation: Pending) -> None:
         sent = exchange.request.headers.get("lambda-runtime-function-error-type", "")
-        self._finish(invocation, "error", counted_error_type(sent), bytes(exchange.body), exchange)
+        self._finish(invocation, "error", counted_error_type(sent), bytes(exchange.body), post=exchange)
         exchange.answer(*_ACCEPTED, _JSON)
 
     def _init_error(self, exchange: Exchange) -> None:
