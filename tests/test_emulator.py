@@ -77,7 +77,7 @@ class Client:
     def read(self, count: int) -> bytes:
         """Exactly `count` bytes, or fewer at the end."""
         data = b""
-        while len(data) < count and (piece := self.http.sock.recv(count - len(data))):
+        while len(data) < count and (piece := self.http.sock.recv(min(count - len(data), 65536))):
             data += piece
         return data
 

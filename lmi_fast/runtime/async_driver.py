@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any
@@ -14,23 +14,20 @@ from ..client.pool import Pool, Slot
 from ..wire.invocation import Invocation
 from .service import Service
 
-Start = Callable[[Coroutine[Any, Any, None], asyncio.AbstractEventLoop, Variables], "asyncio.Task[None]"]
+if sys.version_info >= (3, 12):
 
+    def _start(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
+    ) -> asyncio.Task[None]:
+        # A handler that does not wait is done before the loop turns once.
+        return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
 
-def _start_eagerly(
-    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
-) -> asyncio.Task[None]:
-    # A handler that does not wait is done before the loop turns once (Python 3.12 and later).
-    return asyncio.Task(coroutine, loop=loop, context=variables, eager_start=True)
+else:
 
-
-def _start_soon(
-    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
-) -> asyncio.Task[None]:
-    return loop.create_task(coroutine, context=variables)
-
-
-_start: Start = _start_eagerly if sys.version_info >= (3, 12) else _start_soon
+    def _start(
+        coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
+    ) -> asyncio.Task[None]:
+        return loop.create_task(coroutine, context=variables)
 
 
 class AsyncDriver:
