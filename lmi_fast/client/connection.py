@@ -1,8 +1,8 @@
-"""One keep-alive connection to the Runtime API on an event loop, with one request in flight at most.
+"""One keep-alive connection to the Runtime API on an event loop, with one request in flight, or two sent together.
 
 Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length
 is received where it is decoded. A connection that is not open dials when it is asked to send, so that its owner only
-ever says what to send and hears what came of it: `replied` or `lost`, exactly one of them for each request.
+ever says what to send and hears what came of it: `replied` or `lost`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .address import JOIN_BELOW, Address
 
 
 class Connection:
-    """See the module. `busy` is true while a request waits for its reply."""
+    """See the module. `awaited` is how many replies are to come."""
 
-    __slots__ = ("_address", "_loop", "_lost", "_reader", "_replied", "_scratch", "_sock", "_unsent", "busy")
+    __slots__ = ("_address", "_loop", "_lost", "_reader", "_replied", "_scratch", "_sock", "_unsent", "awaited")
 
     def __init__(
         self,
@@ -32,8 +32,11 @@ class Connection:
         replied: Callable[[Reply], None],
         lost: Callable[[RuntimeApiError], None],
     ) -> None:
-        """`scratch` may be shared with every connection of the loop. `lost` is called as well, without a request, when
-        the server closes an idle connection.
+        """`scratch` may be shared with every connection of the loop.
+
+        `replied` is called for each reply; afterwards `awaited` says whether more are to come, which is not so if the
+        server closed the connection behind this one. `lost` is called once for all that is awaited when the connection
+        breaks, and for an idle connection too that the server closes.
         """
         self._loop = loop
         self._address = address
@@ -45,13 +48,13 @@ class Connection:
         self._reader = Reader(scratch)
         # Per request.
         self._unsent: list[memoryview] = []
-        self.busy = False
+        self.awaited = 0
 
-    def send(self, head: bytes, body: bytes = b"") -> None:
-        """Sends one request, dialling first where there is no connection."""
-        if self.busy:
-            raise InternalError("a second request on a connection that waits for a reply")
-        self.busy = True
+    def send(self, head: bytes, body: bytes = b"", replies: int = 1) -> None:
+        """Sends the bytes of as many requests as `replies` says, dialling first where there is no connection."""
+        if self.awaited:
+            raise InternalError("a request on a connection that waits for a reply")
+        self.awaited = replies
         if self._sock is None:
             self._unsent = [memoryview(head), memoryview(body)]
             self._dial()
@@ -77,7 +80,7 @@ class Connection:
 
     def close(self) -> None:
         """Closes the socket; the request in flight, if any, is neither replied to nor lost."""
-        self.busy = False
+        self.awaited = 0
         self._unsent = []
         sock, self._sock = self._sock, None
         if sock is not None:
@@ -168,20 +171,32 @@ class Connection:
             self._lose(ApiUnavailable(f"{self._address.host} closed the connection"))
 
     def _deliver(self, reply: Reply) -> None:
-        if not self.busy:
+        if not self.awaited:
             self._lose(ApiProtocolError("a reply came that belongs to no request"))
             return
-        self.busy = False
-        # Bytes behind a reply belong to no request: whatever they are, this connection is not in step any more. Neither
-        # is one that was answered before it had sent all.
-        if not reply.keep_alive or self._unsent or not self._reader.idle:
+        self.awaited -= 1
+        # Bytes behind the last reply belong to no request: whatever they are, this connection is not in step any more.
+        # Neither is one that was answered before it had sent all.
+        if not reply.keep_alive or self._unsent or not (self.awaited or self._reader.idle):
             self.close()
         self._replied(reply)
+        if self.awaited and not self._reader.idle:
+            self._deliver_what_is_there()
+
+    def _deliver_what_is_there(self) -> None:
+        """The reply to the second of two requests often comes with the first, whole or in part."""
+        try:
+            reply = self._reader.again()
+        except ApiProtocolError as error:
+            self._lose(error)
+            return
+        if reply is not None:
+            self._deliver(reply)
 
     def _lose(self, error: RuntimeApiError) -> None:
         self.close()
         self._lost(error)
 
     def __repr__(self) -> str:
-        state = "closed" if self._sock is None else "busy" if self.busy else "idle"
+        state = "closed" if self._sock is None else f"{self.awaited} awaited" if self.awaited else "idle"
         return f"Connection({self._address.host}, {state})"

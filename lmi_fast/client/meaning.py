@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..errors import ApiRefused, RuntimeApiError
 from ..wire.invocation import Invocation
-from ..wire.reply import Reply
+from ..wire.reply import REQUEST_ID, Reply
 from ..wire.requests import Post
 
 # Called as trouble(what, error), `what` being one of these.
@@ -21,6 +21,11 @@ POST_TRIES = 6
 # After these the invocation is over for the platform: it was answered, it timed out, or its answer is too large. There
 # is nothing to send again (awslambdaric logs them and goes on; aws-lambda-go ends the process).
 _OVER = {400: "the platform no longer waits for it", 410: "it came after the deadline", 413: "it is too large"}
+
+
+def is_event(reply: Reply) -> bool:
+    """True for a reply that can only be one to `GET /next`."""
+    return reply.status == 200 and REQUEST_ID in reply.headers
 
 
 def read_next(reply: Reply) -> Invocation:

@@ -1,8 +1,13 @@
 """The connections of one event loop: a poll for each slot, and the posts beside them.
 
-The platform queues nothing: an invoke that finds no parked poll is refused. So a slot parks first and answers second:
-the next `GET /next` goes out on the slot's own connection at the moment its handler ends, and the answer on another
-one, leased from a stack of idle connections. Parked polls and running handlers are N together, whatever the answers do.
+The platform queues nothing: an invoke that finds no parked poll is refused. So when the last polls are taken, a slot
+parks first and answers second: the next `GET /next` goes out on the slot's own connection at the moment its handler
+ends, and the answer on another one, leased from a stack of idle connections. Parked polls and running handlers are N
+together, whatever the answers do.
+
+While enough other polls are parked, the slot sends its answer and the next `GET /next` in one write, on its own
+connection: that is half of the system calls, and they cost more than all else. The poll is parked once the answer was
+taken, and only a small answer, which the platform can take before its caller reads it, goes this way.
 
 In Lambda (default) mode the order is the other way round: there, `/next` says that the invocation is over, and the
 environment may be frozen.
@@ -17,10 +22,13 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import SCRATCH_SIZE, Address
+from .address import JOIN_BELOW, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection
-from .meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, read_accepted, read_next, undelivered
+from .meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, is_event, read_accepted, read_next, undelivered
+
+# So many other polls must be parked for a slot to take its time with its own.
+ENOUGH_PARKED = 1
 
 
 class Pool:
@@ -45,10 +53,12 @@ class Pool:
         self.received = received
         self.trouble = trouble
         self.stopping = False
+        self.parked = 0  # polls that wait at the Runtime API
         self.slots = [Slot(self) for _ in range(slots)]
         self._park_first = park_first
+        self._lines: list[PostLine] = []
         self._idle: list[PostLine] = []
-        self._posting: set[PostLine] = set()
+        self._owed = 0  # answers that were not taken yet
         self._drained: asyncio.Future[None] | None = None
 
     def start(self) -> None:
@@ -57,30 +67,36 @@ class Pool:
             slot.park()
 
     def answer(self, slot: Slot, post: Post) -> None:
-        """The handler of the invocation that came to `slot` has ended: parks the slot and sends `post`."""
-        if self._park_first:
-            slot.park()
-            self._send(post, None)
+        """The handler of the invocation that came to `slot` has ended: sends `post`, and parks the slot."""
+        self._owed += 1
+        if not self._park_first:
+            self.send(post, slot)
+        elif self.parked >= ENOUGH_PARKED and len(post.body) < JOIN_BELOW and not self.stopping:
+            slot.answer(post)
         else:
-            self._send(post, slot)
+            slot.park()
+            self.send(post, None)
 
-    def _send(self, post: Post, then_park: Slot | None) -> None:
-        line = self._idle.pop() if self._idle else PostLine(self)
-        self._posting.add(line)
+    def send(self, post: Post, then_park: Slot | None) -> None:
+        """Sends `post` on a connection of its own."""
+        if self._idle:
+            line = self._idle.pop()
+        else:
+            line = PostLine(self)
+            self._lines.append(line)
         line.send(post, then_park)
 
-    def done(self, line: PostLine) -> None:
-        """`line` has nothing to send any more."""
-        self._posting.discard(line)
-        self._idle.append(line)
-        if self._drained is not None and not self._posting:
+    def settled(self, post: Post, error: RuntimeApiError | None = None) -> None:
+        """`post` was taken, or given up for `error`."""
+        self._owed -= 1
+        if not self._owed and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-            self._drained = None
+        if error is not None:
+            self.trouble(POST_FAILED, undelivered(post, error))
 
-    def forget(self, line: PostLine) -> None:
-        """The server closed the idle `line`."""
-        if line in self._idle:
-            self._idle.remove(line)
+    def lease_again(self, line: PostLine) -> None:
+        """`line` has nothing to send any more."""
+        self._idle.append(line)
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
@@ -90,64 +106,116 @@ class Pool:
 
     async def drained(self) -> None:
         """Returns when every answer was taken, or given up."""
-        if self._posting:
+        if self._owed:
             self._drained = self.loop.create_future()
             await self._drained
 
     def close(self) -> None:
         """Closes every connection."""
-        self.stop()
-        for line in [*self._idle, *self._posting]:
+        for slot in self.slots:
+            slot.close()
+        for line in self._lines:
             line.close()
 
 
 class Slot:
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
-    __slots__ = ("_backoff", "_connection", "_pool", "_retry", "parked")
+    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection = Connection(pool.loop, pool.address, pool.scratch, self._replied, self._lost)
         self._backoff = Backoff()
         self._retry: asyncio.TimerHandle | None = None
-        self.parked = False
+        self._post: Post | None = None  # the answer that went before the poll and was not taken yet
+        self._parked = False
 
     def park(self) -> None:
         """Asks for the next invocation."""
         if not self._pool.stopping:
-            self.parked = True
+            self._set_parked(True)
             self._connection.send(self._pool.requests.next)
 
+    def answer(self, post: Post) -> None:
+        """Sends `post` and asks for the next invocation, in one write."""
+        self._post = post
+        self._connection.send(post.head, post.body + self._pool.requests.next, replies=2)
+
     def unpark(self) -> None:
-        """Ends the poll, if it is parked or about to be."""
-        self.parked = False
+        """Ends the poll, if it is parked or about to be; not before an answer that is under way with it was taken."""
+        if self._post is None:
+            self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._set_parked(False)
         if self._retry is not None:
             self._retry.cancel()
         self._connection.close()
 
+    def _set_parked(self, parked: bool) -> None:
+        if parked is not self._parked:
+            self._parked = parked
+            self._pool.parked += 1 if parked else -1
+
     def _replied(self, reply: Reply) -> None:
-        self.parked = False
+        post = self._post
+        if post is not None:
+            if not is_event(reply):
+                self._answered(post, reply)
+                return
+            # Replies in the wrong order. The event is one all the same, and where the answer went nobody can say now.
+            self._connection.close()
+            self._post = None
+            self._pool.send(post, None)
+        self._set_parked(False)
         try:
             invocation = read_next(reply)
         except RuntimeApiError as error:
+            self._connection.close()  # what else may come on it belongs to no request
             self._park_later(error)
             return
         self._backoff.reset()
         self._pool.received(self, invocation)
 
-    def _lost(self, error: RuntimeApiError) -> None:
-        # An idle connection may be lost too, while the handler runs: the next park dials again.
-        if self.parked:
-            self._park_later(error)
+    def _answered(self, post: Post, reply: Reply) -> None:
+        self._post = None
+        if self._pool.stopping:
+            self.close()
+        elif self._connection.awaited:
+            self._set_parked(True)
+        else:
+            self.park()  # the server closed the connection behind its reply
+        try:
+            read_accepted(reply, post)
+        except RuntimeApiError as error:
+            self._pool.settled(post, error)
+        else:
+            self._pool.settled(post)
 
-    def _park_later(self, error: RuntimeApiError) -> None:
-        self.parked = False
-        self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self.park)
-        self._pool.trouble(POLL_FAILED, error)
+    def _lost(self, error: RuntimeApiError) -> None:
+        post, self._post = self._post, None
+        if post is None:
+            # An idle connection may be lost too, while the handler runs: the next park dials again.
+            if self._parked:
+                self._park_later(error)
+            return
+        self._park_later()
+        if isinstance(error, ApiProtocolError):
+            self._pool.settled(post, error)  # it arrived: the reply is what went wrong
+        else:
+            self._pool.send(post, None)
+
+    def _park_later(self, error: RuntimeApiError | None = None) -> None:
+        self._set_parked(False)
+        if not self._pool.stopping:
+            self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self.park)
+            if error is not None:
+                self._pool.trouble(POLL_FAILED, error)
 
     def __repr__(self) -> str:
-        return f"Slot({'parked' if self.parked else 'not parked'}, {self._connection!r})"
+        return f"Slot({'parked' if self._parked else 'not parked'}, {self._connection!r})"
 
 
 class PostLine:
@@ -185,8 +253,8 @@ class PostLine:
 
     def _lost(self, error: RuntimeApiError) -> None:
         if self._post is None:
-            self._pool.forget(self)
-        elif isinstance(error, ApiProtocolError):
+            return  # the server closed an idle connection: the next post dials again
+        if isinstance(error, ApiProtocolError):
             self._end(error)  # it arrived: the reply is what went wrong
         elif self._backoff.failures + 1 < POST_TRIES:
             self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self._again)
@@ -198,11 +266,10 @@ class PostLine:
         assert post is not None
         self._post = self._then_park = None
         self._backoff.reset()
-        if error is not None:
-            self._pool.trouble(POST_FAILED, undelivered(post, error))
-        self._pool.done(self)
+        self._pool.lease_again(self)
         if then_park is not None:
             then_park.park()
+        self._pool.settled(post, error)
 
     def close(self) -> None:
         """Closes the connection; a post that was not taken yet is given up."""
