@@ -20,13 +20,18 @@ class BlockingConnection:
         self._scratch = scratch
         self._sock: socket.socket | None = None
         self._reader = Reader(scratch)
+        self.awaited = 0  # replies that are to come; none when the connection is closed
 
-    def send(self, head: bytes, body: bytes = b"") -> None:
-        """Sends one request, dialling first where there is no connection. Raises ApiUnavailable."""
+    def send(self, head: bytes, body: bytes = b"", replies: int = 1) -> None:
+        """Sends the bytes of as many requests as `replies` says, dialling first where there is no connection.
+
+        Raises ApiUnavailable.
+        """
         try:
             if self._sock is None:
                 self._dial()
             assert self._sock is not None
+            self.awaited = replies
             if len(body) < JOIN_BELOW:
                 self._sock.sendall(head + body)
             else:
@@ -49,18 +54,18 @@ class BlockingConnection:
         self._sock = sock
 
     def receive(self) -> Reply:
-        """Waits for the reply to the request sent last. Raises ApiUnavailable or ApiProtocolError."""
+        """Waits for the next reply that is awaited. Raises ApiUnavailable or ApiProtocolError."""
         sock = self._sock
         if sock is None:
             raise ApiUnavailable(f"the connection to {self._address.host} is closed")
         reader = self._reader
         try:
-            while True:
+            # The reply to the second of two requests often comes with the first, whole or in part.
+            reply = None if reader.idle else reader.again()
+            while reply is None:
                 count = sock.recv_into(reader.buffer())
                 reply = reader.received(count) if count else reader.end()
-                if reply is not None:
-                    break
-                if not count:
+                if reply is None and not count:
                     raise ApiUnavailable(f"{self._address.host} closed the connection")
         except OSError as error:
             self.close()
@@ -68,8 +73,9 @@ class BlockingConnection:
         except (ApiUnavailable, ApiProtocolError):
             self.close()
             raise
-        # Bytes behind a reply belong to no request: whatever they are, this connection is not in step any more.
-        if not reply.keep_alive or not reader.idle:
+        self.awaited -= 1
+        # Bytes behind the last reply belong to no request: whatever they are, this connection is not in step any more.
+        if not reply.keep_alive or not (self.awaited or reader.idle):
             self.close()
         return reply
 
@@ -86,6 +92,7 @@ class BlockingConnection:
 
     def close(self) -> None:
         """Closes the socket."""
+        self.awaited = 0
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()

@@ -14,6 +14,9 @@ Trouble = Callable[[str, RuntimeApiError], None]
 POLL_FAILED = "a poll failed and is repeated"
 POST_FAILED = "an answer was not taken"
 
+# While so many other polls are parked, a slot sends its answer and its next poll in one write: see pool.py.
+ENOUGH_PARKED = 1
+
 # How often a post is sent when connections break under it. A second delivery can do no harm: the platform takes the
 # first answer to an invocation and refuses any other with 400, by request id and Invocation-Id.
 POST_TRIES = 6

@@ -25,10 +25,17 @@ from ..wire.requests import Post, Requests
 from .address import JOIN_BELOW, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection
-from .meaning import POLL_FAILED, POST_FAILED, POST_TRIES, Trouble, is_event, read_accepted, read_next, undelivered
-
-# So many other polls must be parked for a slot to take its time with its own.
-ENOUGH_PARKED = 1
+from .meaning import (
+    ENOUGH_PARKED,
+    POLL_FAILED,
+    POST_FAILED,
+    POST_TRIES,
+    Trouble,
+    is_event,
+    read_accepted,
+    read_next,
+    undelivered,
+)
 
 
 class Pool:

@@ -1,7 +1,7 @@
 """Runs plain `def` handlers: one thread for each slot, no event loop, and asyncio is never imported.
 
-A slot parks its next poll before it sends its answer, on a second connection; see client/pool.py for why, and for the
-order in Lambda (default) mode.
+A slot sends its answer and its next poll in one write, or parks first and answers on a second connection: see
+client/pool.py for when and why, and for Lambda (default) mode, where the order is the other one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,24 @@ import contextlib
 import select
 import threading
 import time
+from collections import deque
 
-from ..client.address import SCRATCH_SIZE
+from ..client.address import JOIN_BELOW, SCRATCH_SIZE
 from ..client.backoff import Backoff
 from ..client.blocking import BlockingConnection
-from ..client.meaning import POLL_FAILED, POST_FAILED, POST_TRIES, read_accepted, read_next, undelivered
-from ..errors import ApiUnavailable, RuntimeApiError
+from ..client.meaning import (
+    ENOUGH_PARKED,
+    POLL_FAILED,
+    POST_FAILED,
+    POST_TRIES,
+    is_event,
+    read_accepted,
+    read_next,
+    undelivered,
+)
+from ..errors import ApiProtocolError, ApiUnavailable, RuntimeApiError
 from ..wire.invocation import Invocation
+from ..wire.reply import Reply
 from ..wire.requests import Post
 from .service import Service
 
@@ -27,7 +38,8 @@ class ThreadDriver:
     def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
         self._park_first = service.park_first
-        self._slots = [_Slot(service, self.stopping) for _ in range(service.slots)]
+        parked: deque[None] = deque()
+        self._slots = [_Slot(service, self.stopping, parked) for _ in range(service.slots)]
 
     def run(self, drain: float) -> None:
         """Serves; once stopped, waits up to `drain` seconds for running handlers."""
@@ -56,30 +68,31 @@ class ThreadDriver:
 class _Slot:
     """One slot: its poll, and a connection for its answers. Both belong to one thread, but for `poll.shut()`."""
 
-    def __init__(self, service: Service, stopping: threading.Event) -> None:
+    def __init__(self, service: Service, stopping: threading.Event, parked: deque[None]) -> None:
+        """`parked` holds an item for each parked poll of all slots: its length is their count, without a lock."""
         scratch = bytearray(SCRATCH_SIZE)
         self.poll = BlockingConnection(service.address, scratch)
         self._posts = BlockingConnection(service.address, scratch)
         self._service = service
         self._invoker = service.invoker
         self._stopping = stopping
+        self._all_parked = parked
         self._backoff = Backoff()
+        # Of the poll: was it sent; does it count as parked; the answer that was sent before it, on the same connection.
+        self._polling = False
         self._parked = False
-        self._unacknowledged: Post | None = None  # sent on _posts, and its reply not read yet
+        self._ahead: Post | None = None
+        # The answer that was sent on `_posts`, and its reply not read yet.
+        self._unacknowledged: Post | None = None
 
     def run(self) -> None:
         """Serves one invocation after the other, until stopping."""
-        service = self._service
+        variables = self._service.variables
         while not self._stopping.is_set():
             invocation = self._next()
-            if invocation is None:
-                continue
-            post = service.variables.copy().run(self._call, invocation)
-            if service.park_first:
-                self._park_early()
-            self._send(post)
-            if not service.park_first:
-                self._acknowledge()
+            if invocation is not None:
+                self._answer(variables.copy().run(self._call, invocation))
+        self._send_elsewhere()
         self._acknowledge()
         self.poll.close()
         self._posts.close()
@@ -93,37 +106,78 @@ class _Slot:
         except BaseException as error:
             return invoker.fail(invocation, error)
 
+    def _answer(self, post: Post) -> None:
+        if not self._service.park_first:
+            self._send(post)
+            self._acknowledge()
+        elif len(self._all_parked) >= ENOUGH_PARKED and len(post.body) < JOIN_BELOW and not self._stopping.is_set():
+            self._ahead = post
+            self._polling = True
+            with contextlib.suppress(ApiUnavailable):  # receive() says so again
+                self.poll.send(post.head, post.body + self._invoker.requests.next, replies=2)
+        else:
+            if not self._stopping.is_set():
+                with contextlib.suppress(ApiUnavailable):  # _next() tries again, and waits between
+                    self._park()
+            self._send(post)
+
     def _next(self) -> Invocation | None:
         """The next invocation; None when there was none and it is to be asked again, unless stopping."""
-        stopping = self._stopping
         try:
             self._park()
             while self._unacknowledged is not None and not self._event_is_first():
                 self._acknowledge()
             # stop() sets the flag before it shuts the sockets that are open: one that was opened since is seen here.
-            reply = None if stopping.is_set() else self.poll.receive()
-            self._parked = False
-            if reply is None:
+            if self._stopping.is_set() and self._ahead is None:
                 return None
+            reply = self.poll.receive()
+            if self._ahead is not None and not is_event(reply):
+                self._read_ahead(self._ahead, reply)
+                return None
+            self._set_parked(False)
+            self._polling = False
             invocation = read_next(reply)
         except RuntimeApiError as error:
-            self._parked = False
-            if not stopping.is_set():
-                self._service.trouble(POLL_FAILED, error)
-                stopping.wait(self._backoff.next_delay())
+            self._poll_failed(error)
             return None
+        self._send_elsewhere()
         self._backoff.reset()
         return invocation
 
     def _park(self) -> None:
-        if not self._parked:
+        if not self._polling:
             self.poll.send(self._invoker.requests.next)
-            self._parked = True
+            self._polling = True
+            self._set_parked(True)
 
-    def _park_early(self) -> None:
-        if not self._stopping.is_set():
-            with contextlib.suppress(ApiUnavailable):  # _next() tries again, and waits between
-                self._park()
+    def _set_parked(self, parked: bool) -> None:
+        if parked is not self._parked:
+            self._parked = parked
+            if parked:
+                self._all_parked.append(None)
+            else:
+                self._all_parked.pop()
+
+    def _read_ahead(self, post: Post, reply: Reply) -> None:
+        """The answer that went before the poll has its reply: now the poll is parked."""
+        self._ahead = None
+        if self.poll.awaited:
+            self._set_parked(True)
+        else:
+            self._polling = False  # the server closed the connection behind its reply
+        self._check(post, reply)
+
+    def _poll_failed(self, error: RuntimeApiError) -> None:
+        self._set_parked(False)
+        self._polling = False
+        self.poll.close()
+        if self._ahead is not None and isinstance(error, ApiProtocolError):
+            self._service.trouble(POST_FAILED, undelivered(self._ahead, error))  # it arrived
+            self._ahead = None
+        elif self._ahead is None and not self._stopping.is_set():
+            self._service.trouble(POLL_FAILED, error)
+        self._send_elsewhere()
+        self._stopping.wait(self._backoff.next_delay())
 
     def _event_is_first(self) -> bool:
         """Waits until the poll or the post has something: True when the poll has and the post has not.
@@ -138,6 +192,12 @@ class _Slot:
         ready = [fd for fd, _ in poll.poll()]
         return self._posts.fileno() not in ready
 
+    def _send_elsewhere(self) -> None:
+        """Sends the answer that went before a poll, and got no reply, once more on the other connection."""
+        post, self._ahead = self._ahead, None
+        if post is not None:
+            self._send(post)
+
     def _send(self, post: Post) -> None:
         self._acknowledge()
         self._unacknowledged = post
@@ -148,21 +208,27 @@ class _Slot:
         post = self._unacknowledged
         if post is None:
             return
+        self._unacknowledged = None
         backoff = Backoff()
         while True:
             try:
-                read_accepted(self._posts.receive(), post)
-                break
+                self._check(post, self._posts.receive())
+                return
             except ApiUnavailable as error:
                 if backoff.failures + 1 == POST_TRIES:
                     self._service.trouble(POST_FAILED, undelivered(post, error))
-                    break
+                    return
                 self._stopping.wait(backoff.next_delay())
                 self._try_to_post(post)
-            except RuntimeApiError as error:
-                self._service.trouble(POST_FAILED, undelivered(post, error))
-                break
-        self._unacknowledged = None
+            except ApiProtocolError as error:
+                self._service.trouble(POST_FAILED, undelivered(post, error))  # it arrived
+                return
+
+    def _check(self, post: Post, reply: Reply) -> None:
+        try:
+            read_accepted(reply, post)
+        except RuntimeApiError as error:
+            self._service.trouble(POST_FAILED, undelivered(post, error))
 
     def _try_to_post(self, post: Post) -> None:
         with contextlib.suppress(ApiUnavailable):  # the connection is closed then, and receive() says so
