@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from contextvars import Context as Variables
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 F = TypeVar("F", bound=Callable[[], Any])
 
-_CO_GENERATOR = 0x20  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR; importing inspect costs start-up time
+_CO_GENERATOR = 0x20  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR, without importing inspect
 _CO_ASYNC_GENERATOR = 0x200
 
 _registered: Callable[[], Any] | None = None
@@ -60,7 +64,7 @@ class Lifespan:
 
     @property
     def is_async(self) -> bool:
-        """True where enter_async() and exit_async() are the ones to use; they are for a manager that is both."""
+        """True where start() and finish() are the ones to use; they are for a manager that is both."""
         return hasattr(self._manager, "__aenter__")
 
     def enter(self) -> Any:
@@ -72,10 +76,27 @@ class Lifespan:
         if self._manager is not None:
             self._manager.__exit__(None, None, None)
 
-    async def enter_async(self) -> Any:
-        """What the lifespan yields."""
-        return await self._manager.__aenter__()
+    def start(self, loop: asyncio.AbstractEventLoop, variables: Variables) -> Any:
+        """What an async lifespan yields, entered on `loop` in `variables`."""
+        from asyncio import Event  # a plain handler without an async lifespan never needs it
 
-    async def exit_async(self) -> None:
-        """Closes the lifespan."""
-        await self._manager.__aexit__(None, None, None)
+        started: asyncio.Future[Any] = loop.create_future()
+        self._closing = Event()
+        # One task from beginning to end: task groups and cancel scopes are closed by the task that opened them.
+        self._task = loop.create_task(self._live(started), context=variables)
+        return loop.run_until_complete(started)
+
+    async def _live(self, started: asyncio.Future[Any]) -> None:
+        try:
+            async with self._manager as state:
+                started.set_result(state)
+                await self._closing.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    def finish(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Closes an async lifespan. Raises what it raised, if that was before this call as well."""
+        self._closing.set()
+        loop.run_until_complete(self._task)

@@ -17,6 +17,7 @@ from .errors import ConfigError
 MAX_SLOTS = 10_000
 # AWS_LAMBDA_LOG_LEVEL has the platform's names; the official Python runtime passes Python's own on as well.
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+DRIVERS = ("auto", "async", "threads")
 LOOPS = ("auto", "uvloop", "asyncio")
 
 
@@ -31,6 +32,7 @@ class Config(NamedTuple):  # not a dataclass: that module costs more to import t
     log_level: str | None  # a name of the logging module
     telemetry_log_fd: int | None
     task_root: str | None
+    driver: str
     loop: str
     function_name: str | None
     function_version: str | None
@@ -73,6 +75,7 @@ def read_config(handler: str | None = None, environ: MutableMapping[str, str] = 
         log_level="DEBUG" if level == "TRACE" else level,
         telemetry_log_fd=_telemetry_log_fd(environ),
         task_root=environ.get("LAMBDA_TASK_ROOT") or None,
+        driver=_one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto",
         loop=_one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto",
         function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
         function_version=environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
@@ -108,6 +111,10 @@ def _telemetry_log_fd(environ: MutableMapping[str, str]) -> int | None:
         return None
     if not (value.isascii() and value.isdecimal() and len(value) <= 9):
         raise ConfigError("_LAMBDA_TELEMETRY_LOG_FD", value, "an open file descriptor")
+    try:
+        os.fstat(int(value))
+    except OSError:
+        raise ConfigError("_LAMBDA_TELEMETRY_LOG_FD", value, "an open file descriptor") from None
     return int(value)
 
 

@@ -6,6 +6,7 @@ descriptors; what a record looks like is the business of `runtime/logs.py`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -21,14 +22,23 @@ class Sink:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        # A child that was forked while another thread wrote would find it taken for ever.
         self._lock = threading.Lock()
 
     def write(self, text: str, level: int = 0, is_json: bool = False) -> None:
-        """Writes `text`, which ends with a newline where it should. `level` is 0 to 50, in tens."""
-        self._write_all(text.encode("utf-8", "backslashreplace"))
+        """Writes `text` as a line, or as the lines it has. `level` is 0 to 50, in tens.
+
+        Raises nothing: when nobody reads the log any more, work goes on without it.
+        """
+        line = text if text.endswith("\n") else text + "\n"
+        self._write_all(line.encode("utf-8", "backslashreplace"))
 
     def _write_all(self, data: bytes) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             view = memoryview(data)
             while view:
                 view = view[self._write_some(view) :]
@@ -57,11 +67,14 @@ class FramedSink(Sink):
         )
 
 
-_current = Sink(1)
+_current: Sink | None = None
 
 
 def current() -> Sink:
-    """The sink of this process."""
+    """The sink of this process; standard output unless another is used."""
+    if _current is None:
+        use(Sink(_own_stdout()))
+        assert _current is not None
     return _current
 
 
@@ -69,3 +82,11 @@ def use(sink: Sink) -> None:
     """Makes `sink` the sink of this process."""
     global _current
     _current = sink
+
+
+def _own_stdout() -> int:
+    # A descriptor of our own: a handler may close number 1, and the next connection to the Runtime API would get it.
+    try:
+        return os.dup(1)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)

@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from contextvars import Context as Variables
 
 from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
 from ..wire.http1 import Reader
@@ -22,23 +23,37 @@ from .address import JOIN_BELOW, Address
 class Connection:
     """See the module. `awaited` is how many replies are to come."""
 
-    __slots__ = ("_address", "_loop", "_lost", "_reader", "_replied", "_scratch", "_sock", "_unsent", "awaited")
+    __slots__ = (
+        "_address",
+        "_loop",
+        "_lost",
+        "_reader",
+        "_replied",
+        "_scratch",
+        "_sock",
+        "_unsent",
+        "_variables",
+        "awaited",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        variables: Variables,
         address: Address,
         scratch: bytearray,
         replied: Callable[[Reply], None],
         lost: Callable[[RuntimeApiError], None],
     ) -> None:
-        """`scratch` may be shared with every connection of the loop.
+        """`variables`: the context variables of no invocation, for callbacks; one that is scheduled while a handler
+        runs would have the handler's. `scratch` may be shared with every connection of the loop.
 
         `replied` is called for each reply; afterwards `awaited` says whether more are to come, which is not so if the
         server closed the connection behind this one. `lost` is called once for all that is awaited when the connection
         breaks, and for an idle connection too that the server closes.
         """
         self._loop = loop
+        self._variables = variables
         self._address = address
         self._scratch = scratch
         self._replied = replied
@@ -76,7 +91,7 @@ class Connection:
         if sent < len(head) + len(body):
             self._unsent = [memoryview(head), memoryview(body)]
             self._forget_sent(sent)
-            self._loop.add_writer(self._sock.fileno(), self._writable)
+            self._watch(self._loop.add_writer, self._writable)
 
     def close(self) -> None:
         """Closes the socket; the request in flight, if any, is neither replied to nor lost."""
@@ -91,17 +106,16 @@ class Connection:
     def _dial(self) -> None:
         try:
             self._sock, where = self._address.new_socket()
-        except (ApiUnavailable, OSError) as error:
-            unavailable = error if isinstance(error, ApiUnavailable) else ApiUnavailable(str(error))
-            self._loop.call_soon(self._lose, unavailable)
+        except OSError as error:
+            self._lose_soon(ApiUnavailable(f"no socket for {self._address.host}: {error}"))
             return
         self._sock.setblocking(False)
         self._reader = Reader(self._scratch)
         failure = self._sock.connect_ex(where)
         if failure in (0, errno.EINPROGRESS):
-            self._loop.add_writer(self._sock.fileno(), self._dialled)
+            self._watch(self._loop.add_writer, self._dialled)
         else:
-            self._loop.call_soon(self._lose, self._cannot_connect(failure))
+            self._lose_soon(self._cannot_connect(failure))
 
     def _cannot_connect(self, failure: int) -> ApiUnavailable:
         return ApiUnavailable(f"cannot connect to {self._address.host}: {os.strerror(failure)}")
@@ -114,8 +128,8 @@ class Connection:
         if failure:
             self._lose(self._cannot_connect(failure))
             return
-        self._loop.add_reader(sock.fileno(), self._readable)
-        self._loop.add_writer(sock.fileno(), self._writable)
+        self._watch(self._loop.add_reader, self._readable)
+        self._watch(self._loop.add_writer, self._writable)
         self._writable()
 
     def _writable(self) -> None:
@@ -147,7 +161,7 @@ class Connection:
             if self._sock is failed:
                 self._readable()
 
-        self._loop.call_soon(read, self._sock)
+        self._loop.call_soon(read, self._sock, context=self._variables)
 
     def _readable(self) -> None:
         sock = self._sock
@@ -192,6 +206,15 @@ class Connection:
             return
         if reply is not None:
             self._deliver(reply)
+
+    def _watch(self, add: Callable[[int, Callable[[], None]], None], callback: Callable[[], None]) -> None:
+        assert self._sock is not None
+        # A copy, because callbacks run in `variables` themselves at times.
+        self._variables.copy().run(add, self._sock.fileno(), callback)
+
+    def _lose_soon(self, error: RuntimeApiError) -> None:
+        # Not within send(): its caller would hear of the loss before it knows that it has sent.
+        self._loop.call_soon(self._lose, error, context=self._variables)
 
     def _lose(self, error: RuntimeApiError) -> None:
         self.close()

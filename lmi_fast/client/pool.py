@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context as Variables
 
 from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
@@ -54,6 +55,7 @@ class Pool:
     ) -> None:
         """`trouble` is told of everything that went wrong and was dealt with."""
         self.loop = loop
+        self.variables = Variables()  # of no invocation: see connection.py
         self.address = address
         self.requests = requests
         self.scratch = bytearray(SCRATCH_SIZE)
@@ -132,7 +134,7 @@ class Slot:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._connection = Connection(pool.loop, pool.address, pool.scratch, self._replied, self._lost)
+        self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
         self._backoff = Backoff()
         self._retry: asyncio.TimerHandle | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
@@ -232,7 +234,7 @@ class PostLine:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._connection = Connection(pool.loop, pool.address, pool.scratch, self._replied, self._lost)
+        self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
         self._backoff = Backoff()
         self._retry: asyncio.TimerHandle | None = None
         # Per post.

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..client.pool import Pool, Slot
 from ..wire.invocation import Invocation
+from .logs import log_stray_exit
 from .service import Service
 
 if sys.version_info >= (3, 12):
@@ -38,7 +39,7 @@ class AsyncDriver:
         self._loop = loop
         self._variables = service.variables
         self._running: set[asyncio.Task[None]] = set()
-        self._stop = asyncio.Event()
+        self._stopping = False
         self._ended = False
         self._pool = Pool(
             loop,
@@ -50,25 +51,34 @@ class AsyncDriver:
             trouble=service.trouble,
         )
 
-    async def run(self, drain: float) -> None:
+    def run(self, drain: float) -> None:
         """Serves; once stopped, waits up to `drain` seconds for running handlers and then cancels them."""
-        self._pool.start()
-        await self._stop.wait()
+        self._loop.call_soon(self._pool.start)
+        # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
+        while not self._stopping:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                log_stray_exit(error)
         self._pool.stop()
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=drain)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=drain)
-        with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
-            await asyncio.wait_for(self._pool.drained(), drain)
+        run_until_complete(self._loop, self._loop.create_task(self._drain(drain)))
         self._ended = True
         self._pool.close()
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
-        self._stop.set()
+        self._stopping = True
+        self._loop.stop()
+
+    async def _drain(self, seconds: float) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=seconds)
+        with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
+            await asyncio.wait_for(self._pool.drained(), seconds)
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
         task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())
@@ -91,3 +101,16 @@ class AsyncDriver:
                 raise  # the coroutine is being thrown away
             post = invoker.fail(invocation, error)
         self._pool.answer(slot, post)
+
+
+def run_until_complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """Runs `loop` until `task` is done. A task of the user's that raises SystemExit stops the loop, but not us."""
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            log_stray_exit(error)
+        except RuntimeError:  # loop.stop() by somebody else
+            if task.done():
+                raise
+    task.result()

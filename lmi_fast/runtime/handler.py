@@ -10,8 +10,12 @@ from typing import Any
 from ..errors import ErrorType, FaultError
 
 Handler = Callable[[Any, Any], Any]
-_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; importing inspect costs start-up time
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE and CO_ITERABLE_COROUTINE, without importing inspect
 _CO_ITERABLE_COROUTINE = 0x100
+
+# What a wrapper calls that runs a coroutine to its end: asyncio.run, asyncio.Runner, loop.run_until_complete,
+# anyio.run, asgiref.sync.async_to_sync.
+_RUN_COROUTINES = frozenset({"run", "Runner", "run_until_complete", "async_to_sync"})
 
 
 def load_handler(spec: str) -> Handler:
@@ -61,7 +65,8 @@ def check_handler(handler: object, spec: str) -> Handler:
 def is_async(handler: object) -> bool:
     """True for what returns a coroutine when called, behind decorators, partials, methods and `__call__` as well.
 
-    A plain wrapper round an `async def` (functools.wraps; Powertools' decorators are such) returns its coroutine.
+    A plain wrapper round an `async def` (functools.wraps; Powertools' decorators are such) returns its coroutine,
+    unless it runs it itself: asyncio.run() in a wrapper is how async functions are served by the official runtime.
     """
     seen = 0
     while handler is not None and seen < 100:  # a chain of wrappers can be a ring
@@ -69,6 +74,8 @@ def is_async(handler: object) -> bool:
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
         if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ITERABLE_COROUTINE):
             return True
+        if code is not None and not _RUN_COROUTINES.isdisjoint(code.co_names):
+            return False
         if hasattr(handler, "_is_coroutine_marker"):  # inspect.markcoroutinefunction()
             return True
         inner = getattr(handler, "__wrapped__", None)

@@ -6,8 +6,11 @@ post = invoker.succeed(invocation, handler(event, context))     # or invoker.fai
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
-from typing import Any
+from types import CoroutineType
+from typing import Any, NoReturn
 
 from ..config import Config, set_trace_id
 from ..context import CURRENT, Context
@@ -16,9 +19,15 @@ from ..wire.codec import encode_result, event_decoder
 from ..wire.invocation import Invocation
 from ..wire.requests import Post, Requests
 from .handler import Handler
+from .reports import make_report
 
 # interop.MaxPayloadSize of the Runtime API server: 6 MiB and 100 bytes. Above it the answer is lost, so it is not sent.
 MAX_RESPONSE = 6 * 1024 * 1024 + 100
+
+COROUTINE_HINT = (
+    "the handler looks like a plain function and returned a coroutine: decorate with functools.wraps, "
+    "or set LMI_FAST_DRIVER=async"
+)
 
 
 class Invoker:
@@ -37,6 +46,8 @@ class Invoker:
         self._config = config
         self._log_report = log_report
         self._decode = event_decoder(handler)
+        self._forked = False
+        os.register_at_fork(after_in_child=self._note_fork)
 
     def begin(self, invocation: Invocation) -> tuple[Any, Context]:
         """The handler's arguments; from here on the invocation is the current one of this contextvars.Context.
@@ -51,7 +62,15 @@ class Invoker:
 
     def succeed(self, invocation: Invocation, result: Any) -> Post:
         """The answer of a handler that returned `result`. Raises FaultError for a result that cannot be sent."""
-        body, content_type = encode_result(result)
+        if self._forked:
+            _end_child(None)
+        try:
+            body, content_type = encode_result(result)
+        except FaultError as error:
+            if type(result) is not CoroutineType:
+                raise
+            result.close()
+            raise FaultError(ErrorType.MARSHAL, f"{error} ({COROUTINE_HINT})") from None
         if len(body) > MAX_RESPONSE:
             raise FaultError(
                 ErrorType.RESPONSE_TOO_LARGE,
@@ -62,12 +81,27 @@ class Invoker:
 
     def fail(self, invocation: Invocation, error: BaseException) -> Post:
         """The answer of an invocation that failed; logs it. Never raises."""
-        from .reports import make_report  # `traceback` and `json` cost start-up time, and only errors need them
-
+        if self._forked:
+            _end_child(error)
         try:
             report = make_report(error, invocation.request_id)
+        except BaseException as second:  # an exception that cannot be described; the caller is answered all the same
+            report = make_report(FaultError("Runtime.Unknown", f"an error that cannot be reported: {type(second)}"))
+        with contextlib.suppress(Exception):  # no log is no reason not to answer
             self._log_report(report.fields)
-        except Exception as second:  # an exception that cannot be described; the caller is answered all the same
-            message = f"{type(error).__name__} could not be reported: {type(second).__name__}"
-            report = make_report(FaultError("Runtime.Unknown", message), invocation.request_id)
         return self.requests.error(invocation, report.body, report.error_type, report.xray_cause)
+
+    def _note_fork(self) -> None:
+        self._forked = True
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """Ends a process that a handler forked and that came back out of it: the invocation is its parent's to answer."""
+    code = getattr(error, "code", 1) if isinstance(error, SystemExit) else 1
+    if error is None or code is None:
+        code = 0
+    elif not isinstance(error, SystemExit):
+        import traceback
+
+        traceback.print_exception(error)
+    os._exit(code if isinstance(code, int) else 1)

@@ -102,15 +102,18 @@ class SinkHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            sink.current().write(self.format(record), _level(record), self._is_json)
-        except Exception:
-            self.handleError(record)
+            line = self.format(record)
+        except Exception as error:  # "%d" with a text; an object whose str() fails
+            line = self.format(_about_a_bad_record(record, error))
+        sink.current().write(line, _level(record), self._is_json)
 
 
 def set_up(config: Config) -> None:
     """Gives the root logger its handler and level, before the user's modules are imported."""
     if config.telemetry_log_fd is not None:
         sink.use(sink.FramedSink(config.telemetry_log_fd))
+    else:
+        sink.current()  # takes its descriptor now, while standard output is what it was
     # A pipe is block-buffered otherwise: print() would show up much later, or not at all.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
@@ -120,6 +123,16 @@ def set_up(config: Config) -> None:
     root.addHandler(SinkHandler(config.log_format == "JSON"))
     if config.log_level is not None:
         root.setLevel(config.log_level)
+
+
+def _about_a_bad_record(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """The record that is written in place of one that cannot be formatted: logging goes wrong, the invocation not."""
+    text = f"a log record could not be formatted: {type(error).__name__}; it is {str(record.msg)[:1000]!r}"
+    made = logging.LogRecord(
+        record.name, logging.ERROR, record.pathname, record.lineno, text, (), None, record.funcName
+    )
+    InvocationFilter().filter(made)
+    return made
 
 
 def log_report(fields: dict[str, Any], log_format: str) -> None:

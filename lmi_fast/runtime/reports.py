@@ -6,15 +6,21 @@ sends none, and the platform counts each of its errors as Runtime.Unknown.
 
 from __future__ import annotations
 
+import importlib
 import os
 import traceback
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..errors import FaultError
 from ..wire.codec import encode_json
 
+# What a class calls itself, and where an error came from, even where the user's class has made properties of these.
+_class_name = type.__dict__["__name__"].__get__
+_traceback = vars(BaseException)["__traceback__"].__get__
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# Between our call of import_module() and the user's module.
+_IMPORTING = ("<frozen importlib", os.path.dirname(importlib.__file__) + os.sep)
 # POST .../error takes 1 MiB (requestBodyLimitBytes of the Runtime API server); a report above it would be lost.
 MAX_BODY = 1 << 20
 # The platform crops the X-Ray cause at 64 KiB, and drops what does not parse then.
@@ -41,16 +47,18 @@ class _Frame(NamedTuple):
 
 def make_report(error: BaseException, request_id: str | None = None) -> Report:
     """The report of `error`; its stack trace starts at the first frame that is not lmi_fast's own."""
-    if isinstance(error, FaultError):
-        name, message, error_type = error.error_type, error.message, error.error_type
+    # Not isinstance(): it would ask `error.__class__`, which may be anything too.
+    fault = cast(FaultError, error) if issubclass(type(error), FaultError) else None
+    if fault is not None:
+        name, message, error_type = fault.error_type, fault.message, fault.error_type
         frames: list[_Frame] = []
-        stack_trace = error.stack_trace
+        stack_trace = fault.stack_trace
         xray_type = "LambdaValidationError"
     else:
-        name = xray_type = type(error).__name__
+        name = xray_type = _class_name(type(error))
         message = _message(error)
         error_type = function_error_type(name)
-        frames = _user_frames(error.__traceback__)
+        frames = _user_frames(_traceback(error))
         stack_trace = _format(frames)
     fields = {"errorMessage": message, "errorType": name, "requestId": request_id or "", "stackTrace": stack_trace}
     body = encode_json(fields)
@@ -71,15 +79,15 @@ def function_error_type(name: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:
-        return f"<{type(error).__name__} whose str() fails>"
+    except BaseException:  # it runs code of the user's, which must not end more than its invocation
+        return f"<{_class_name(type(error))} whose str() fails>"
 
 
 def _user_frames(trace: TracebackType | None) -> list[_Frame]:
     summary = traceback.extract_tb(trace)
     frames = [_Frame(f.filename, f.lineno or 0, f.name, f.line or "") for f in summary]
     for i, frame in enumerate(frames):
-        if not frame.path.startswith(_PACKAGE):
+        if not frame.path.startswith((_PACKAGE, *_IMPORTING)):
             return frames[i:]
     return []
 

@@ -6,12 +6,17 @@ error API and exit immediately" (Building a custom runtime, AWS Lambda developer
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .._lifespan import Lifespan
 from .._twins import twins
@@ -19,10 +24,9 @@ from ..config import Config, likely_log_format, put_task_root_on_path, read_conf
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
 from . import logs
 from .handler import Handler, check_handler, is_async, load_handler
+from .reports import make_report
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .service import Service
 
 # Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (defaultRuntimeShutdownTimeout of the
@@ -35,7 +39,7 @@ def run(handler: Handler | str | None = None) -> None:
     """Serves invocations with `handler` until the platform ends the process. Returns after SIGTERM or SIGINT.
 
     `handler` is a function, a string such as "module.function", or None for the value of _HANDLER. An init phase that
-    fails ends in SystemExit(1).
+    fails ends the process with exit code 1, at once.
     """
     with _InitPhase() as init:
         config = init.config = read_config(None if callable(handler) else handler)
@@ -47,10 +51,13 @@ def run(handler: Handler | str | None = None) -> None:
         else:
             put_task_root_on_path(config)
             function = load_handler(config.handler)
-        if is_async(function):
-            _run_async(config, function, init)
-        else:
-            _run_threads(config, function, init)
+        use_loop = is_async(function) if config.driver == "auto" else config.driver == "async"
+        finish = (_run_async if use_loop else _run_threads)(config, function, init)
+    try:
+        finish()
+    except BaseException as error:
+        logs.log_report(make_report(error).fields, config.log_format)
+        _exit_at_once(1)
 
 
 class _InitPhase:
@@ -70,21 +77,32 @@ class _InitPhase:
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or self._over:
             return
-        from ..client.init_error import post_init_error
-        from .reports import make_report
-
-        if isinstance(error, ConfigError):
+        if kind is ConfigError:
             error = FaultError(ErrorType.CONFIG, str(error))
         report = make_report(error)
         log_format = self.config.log_format if self.config is not None else likely_log_format()
         logs.log_report(report.fields, log_format)
         host = runtime_api_host()
         if host is not None:
+            from ..client.init_error import post_init_error
+
             try:
                 post_init_error(host, report.body, report.error_type)
             except LmiFastError as failure:
                 logs.log_report(make_report(failure).fields, log_format)
-        raise SystemExit(1)
+        _exit_at_once(1)
+
+
+def _exit_at_once(code: int) -> NoReturn:
+    """Ends the process without waiting for the threads the user's code has left.
+
+    An interpreter that ends by itself joins them: the environment would hang in its init phase, or be killed at last.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 def _new_service(config: Config, handler: Handler) -> Service:
@@ -105,21 +123,22 @@ def _new_service(config: Config, handler: Handler) -> Service:
     )
 
 
-def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
+def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable[[], object]:
+    """Serves on threads; returns what is left to do then."""
     from .thread_driver import ThreadDriver
 
     service = _new_service(config, handler)
     lifespan = Lifespan()
-    # The lifespan runs in `variables` itself, so that context variables that it sets are there for every invocation.
-    variables = service.variables
-    runner: asyncio.Runner | None = None
+    finish: Callable[[], object]
     if lifespan.is_async:
         import asyncio  # for this lifespan; a plain handler never needs it
 
-        runner = asyncio.Runner()
-        service.invoker.state = runner.run(lifespan.enter_async(), context=variables)
+        loop = asyncio.new_event_loop()
+        service.invoker.state = lifespan.start(loop, service.variables)
+        finish = partial(lifespan.finish, loop)
     else:
-        service.invoker.state = variables.run(lifespan.enter)
+        service.invoker.state = service.variables.run(lifespan.enter)
+        finish = partial(service.variables.run, lifespan.exit)
     driver = ThreadDriver(service)
     if _on_main_thread():
         for number in STOP_SIGNALS:
@@ -127,54 +146,43 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> None:
     logs.log_start(config, "threads", twins())
     init.over()
     driver.run(DRAIN)
-    if runner is not None:
-        runner.run(lifespan.exit_async(), context=variables)
-        runner.close()
-    else:
-        variables.run(lifespan.exit)
+    return finish
 
 
-def _run_async(config: Config, handler: Handler, init: _InitPhase) -> None:
+def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[], object]:
+    """Serves on an event loop; returns what is left to do then."""
     from .async_driver import AsyncDriver
     from .loop import new_event_loop
 
     service = _new_service(config, handler)
     loop = new_event_loop(config.loop)
     lifespan = Lifespan()
-    variables = service.variables
     if lifespan.is_async:
-        service.invoker.state = loop.run_until_complete(loop.create_task(lifespan.enter_async(), context=variables))
+        service.invoker.state = lifespan.start(loop, service.variables)
     else:
-        service.invoker.state = variables.run(lifespan.enter)
+        service.invoker.state = service.variables.run(lifespan.enter)
     driver = AsyncDriver(service, loop)
     if _on_main_thread():
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, driver.stop)
     logs.log_start(config, type(loop).__module__.partition(".")[0], twins())
     init.over()
-    _finish_in_spite_of_exits(loop, loop.create_task(driver.run(DRAIN)))
-    if lifespan.is_async:
-        loop.run_until_complete(loop.create_task(lifespan.exit_async(), context=variables))
-    else:
-        variables.run(lifespan.exit)
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+    driver.run(DRAIN)
+
+    def finish() -> None:
+        if lifespan.is_async:
+            lifespan.finish(loop)
+        else:
+            service.variables.run(lifespan.exit)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    return finish
 
 
 def _on_main_thread() -> bool:
     # Signal handlers can be set there only; elsewhere somebody has embedded us, and stops us otherwise.
     return threading.current_thread() is threading.main_thread()
-
-
-def _finish_in_spite_of_exits(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    """Runs `loop` until `task` is done. A task of the user's that raises SystemExit stops the loop, but not us."""
-    while True:
-        try:
-            return loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if task.done():
-                raise
-            logs.log_stray_exit(error)
 
 
 def main(arguments: list[str]) -> None:
@@ -190,6 +198,7 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(2)
     else:
         run(arguments[0] if arguments else None)
+        _exit_at_once(0)
 
 
 HELP = """\
@@ -206,6 +215,8 @@ Lambda, and its emulator, set these:
   AWS_LAMBDA_LOG_LEVEL        TRACE, DEBUG, INFO, WARN, ERROR or FATAL
 
 and you may set these:
+  LMI_FAST_DRIVER  auto, async or threads: what runs the handler; default: by whether it returns a coroutine
   LMI_FAST_TWINS   auto, pure, compiled or h11: which reader of HTTP; default: compiled where it was built
   LMI_FAST_LOOP    auto, uvloop or asyncio: the event loop of async handlers; default: uvloop where it is installed
+  LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

@@ -66,13 +66,13 @@ class ThreadDriver:
 
 
 class _Slot:
-    """One slot: its poll, and a connection for its answers. Both belong to one thread, but for `poll.shut()`."""
+    """One slot: its poll, and connections for its answers. All belong to one thread, but for `poll.shut()`."""
 
     def __init__(self, service: Service, stopping: threading.Event, parked: deque[None]) -> None:
         """`parked` holds an item for each parked poll of all slots: its length is their count, without a lock."""
         scratch = bytearray(SCRATCH_SIZE)
         self.poll = BlockingConnection(service.address, scratch)
-        self._posts = BlockingConnection(service.address, scratch)
+        self._scratch = scratch
         self._service = service
         self._invoker = service.invoker
         self._stopping = stopping
@@ -82,8 +82,9 @@ class _Slot:
         self._polling = False
         self._parked = False
         self._ahead: Post | None = None
-        # The answer that was sent on `_posts`, and its reply not read yet.
-        self._unacknowledged: Post | None = None
+        # Connections for answers that go by themselves: those that wait for their reply, and the others.
+        self._unacknowledged: list[tuple[BlockingConnection, Post]] = []
+        self._idle: list[BlockingConnection] = []
 
     def run(self) -> None:
         """Serves one invocation after the other, until stopping."""
@@ -93,9 +94,9 @@ class _Slot:
             if invocation is not None:
                 self._answer(variables.copy().run(self._call, invocation))
         self._send_elsewhere()
-        self._acknowledge()
-        self.poll.close()
-        self._posts.close()
+        self._acknowledge_all()
+        for connection in [self.poll, *self._idle]:
+            connection.close()
 
     def _call(self, invocation: Invocation) -> Post:
         """Calls the handler: the answer to `invocation`, whatever it raised."""
@@ -109,7 +110,7 @@ class _Slot:
     def _answer(self, post: Post) -> None:
         if not self._service.park_first:
             self._send(post)
-            self._acknowledge()
+            self._acknowledge_all()
         elif len(self._all_parked) >= ENOUGH_PARKED and len(post.body) < JOIN_BELOW and not self._stopping.is_set():
             self._ahead = post
             self._polling = True
@@ -125,8 +126,8 @@ class _Slot:
         """The next invocation; None when there was none and it is to be asked again, unless stopping."""
         try:
             self._park()
-            while self._unacknowledged is not None and not self._event_is_first():
-                self._acknowledge()
+            while self._unacknowledged and self._acknowledge_what_is_there():
+                pass
             # stop() sets the flag before it shuts the sockets that are open: one that was opened since is seen here.
             if self._stopping.is_set() and self._ahead is None:
                 return None
@@ -179,18 +180,23 @@ class _Slot:
         self._send_elsewhere()
         self._stopping.wait(self._backoff.next_delay())
 
-    def _event_is_first(self) -> bool:
-        """Waits until the poll or the post has something: True when the poll has and the post has not.
+    def _acknowledge_what_is_there(self) -> bool:
+        """Waits until the poll or a post has something, and reads the replies to posts; False once only the poll has.
 
-        A caller that reads its response slowly keeps the post waiting, and must not keep the next event waiting too.
+        A caller that reads its response slowly keeps a post waiting, and must not keep the next event waiting too.
         """
-        if self._posts.fileno() < 0:
-            return False  # the post is lost already
+        lost = [entry for entry in self._unacknowledged if entry[0].fileno() < 0]
+        arrived = lost or self._wait()
+        for entry in arrived:
+            self._acknowledge(*entry)
+        return bool(arrived)
+
+    def _wait(self) -> list[tuple[BlockingConnection, Post]]:
         poll = select.poll()
-        poll.register(self.poll.fileno(), select.POLLIN)
-        poll.register(self._posts.fileno(), select.POLLIN)
-        ready = [fd for fd, _ in poll.poll()]
-        return self._posts.fileno() not in ready
+        for connection in [self.poll, *(connection for connection, _ in self._unacknowledged)]:
+            poll.register(connection.fileno(), select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        return [entry for entry in self._unacknowledged if entry[0].fileno() in ready]
 
     def _send_elsewhere(self) -> None:
         """Sends the answer that went before a poll, and got no reply, once more on the other connection."""
@@ -199,30 +205,32 @@ class _Slot:
             self._send(post)
 
     def _send(self, post: Post) -> None:
-        self._acknowledge()
-        self._unacknowledged = post
-        self._try_to_post(post)
+        connection = self._idle.pop() if self._idle else BlockingConnection(self._service.address, self._scratch)
+        self._unacknowledged.append((connection, post))
+        self._try_to_post(connection, post)
 
-    def _acknowledge(self) -> None:
-        """Reads the reply to the last post, sending it again while connections break under it."""
-        post = self._unacknowledged
-        if post is None:
-            return
-        self._unacknowledged = None
+    def _acknowledge_all(self) -> None:
+        for entry in list(self._unacknowledged):
+            self._acknowledge(*entry)
+
+    def _acknowledge(self, connection: BlockingConnection, post: Post) -> None:
+        """Reads the reply to a post, sending it again while connections break under it."""
         backoff = Backoff()
         while True:
             try:
-                self._check(post, self._posts.receive())
-                return
+                self._check(post, connection.receive())
+                break
             except ApiUnavailable as error:
                 if backoff.failures + 1 == POST_TRIES:
                     self._service.trouble(POST_FAILED, undelivered(post, error))
-                    return
+                    break
                 self._stopping.wait(backoff.next_delay())
-                self._try_to_post(post)
+                self._try_to_post(connection, post)
             except ApiProtocolError as error:
                 self._service.trouble(POST_FAILED, undelivered(post, error))  # it arrived
-                return
+                break
+        self._unacknowledged.remove((connection, post))
+        self._idle.append(connection)
 
     def _check(self, post: Post, reply: Reply) -> None:
         try:
@@ -230,6 +238,6 @@ class _Slot:
         except RuntimeApiError as error:
             self._service.trouble(POST_FAILED, undelivered(post, error))
 
-    def _try_to_post(self, post: Post) -> None:
+    def _try_to_post(self, connection: BlockingConnection, post: Post) -> None:
         with contextlib.suppress(ApiUnavailable):  # the connection is closed then, and receive() says so
-            self._posts.send(post.head, post.body)
+            connection.send(post.head, post.body)
