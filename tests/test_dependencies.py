@@ -37,6 +37,7 @@ ONLY_IN = {
     "h11": {"wire/_http1_h11.py"},
     "socket": {"client/address.py", "client/blocking.py", "client/connection.py"},
     "asyncio": {
+        "_lifespan.py",
         "client/connection.py",
         "client/pool.py",
         "runtime/async_driver.py",
@@ -133,6 +134,6 @@ def modules_after(code: str, **environ: str) -> set[str]:
 
 def test_what_is_not_needed_is_not_imported() -> None:
     loaded = modules_after("import lmi_fast, lmi_fast.runtime.runtime, lmi_fast.runtime.thread_driver")
-    assert not loaded & {"asyncio", "uvloop", "h11", "lmi_fast.emulator", "http.client", "lmi_fast.runtime.reports"}
+    assert not loaded & {"asyncio", "uvloop", "h11", "lmi_fast.emulator", "http.client"}
     loaded = modules_after("import lmi_fast")
     assert not loaded & {"msgspec", "logging", "asyncio", "uvloop", "h11"}
