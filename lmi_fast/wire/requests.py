@@ -74,6 +74,8 @@ class Requests:
 
 
 def _segment(request_id: str) -> bytes:
+    if request_id.isascii() and request_id.replace("-", "").isalnum():  # a UUID, and quicker to see than the rest
+        return request_id.encode()
     if _UNQUOTED.issuperset(request_id):
         return request_id.encode()
     from urllib.parse import quote  # costs start-up time, and no real request id needs it
