@@ -84,6 +84,7 @@ class Lifespan:
         self._closing = Event()
         # One task from beginning to end: task groups and cancel scopes are closed by the task that opened them.
         self._task = loop.create_task(self._live(started), context=variables)
+        self._task.add_done_callback(self._ended)
         return loop.run_until_complete(started)
 
     async def _live(self, started: asyncio.Future[Any]) -> None:
@@ -95,6 +96,13 @@ class Lifespan:
             if started.done():
                 raise
             started.set_exception(error)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not self._closing.is_set() and not task.cancelled() and task.exception() is not None:
+            import logging
+
+            # A task group in it, for instance, of which a child has failed. finish() raises it.
+            logging.getLogger("lmi_fast").error("the lifespan ended early", exc_info=task.exception())
 
     def finish(self, loop: asyncio.AbstractEventLoop) -> None:
         """Closes an async lifespan. Raises what it raised, if that was before this call as well."""

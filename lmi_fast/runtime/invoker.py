@@ -86,7 +86,8 @@ class Invoker:
         try:
             report = make_report(error, invocation.request_id)
         except BaseException as second:  # an exception that cannot be described; the caller is answered all the same
-            report = make_report(FaultError("Runtime.Unknown", f"an error that cannot be reported: {type(second)}"))
+            unknown = FaultError("Runtime.Unknown", f"an error that cannot be reported: {type(second)}")
+            report = make_report(unknown, invocation.request_id)
         with contextlib.suppress(Exception):  # no log is no reason not to answer
             self._log_report(report.fields)
         return self.requests.error(invocation, report.body, report.error_type, report.xray_cause)

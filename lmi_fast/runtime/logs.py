@@ -127,7 +127,11 @@ def set_up(config: Config) -> None:
 
 def _about_a_bad_record(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
     """The record that is written in place of one that cannot be formatted: logging goes wrong, the invocation not."""
-    text = f"a log record could not be formatted: {type(error).__name__}; it is {str(record.msg)[:1000]!r}"
+    try:
+        message = repr(str(record.msg)[:1000])
+    except Exception:
+        message = f"a {type(record.msg).__name__}"
+    text = f"a log record could not be formatted: {type(error).__name__}; it is {message}"
     made = logging.LogRecord(
         record.name, logging.ERROR, record.pathname, record.lineno, text, (), None, record.funcName
     )

@@ -50,7 +50,7 @@ def make_report(error: BaseException, request_id: str | None = None) -> Report:
     # Not isinstance(): it would ask `error.__class__`, which may be anything too.
     fault = cast(FaultError, error) if issubclass(type(error), FaultError) else None
     if fault is not None:
-        name, message, error_type = fault.error_type, fault.message, fault.error_type
+        name, message, error_type = str(fault.error_type), str(fault.message), kept_error_type(str(fault.error_type))
         frames: list[_Frame] = []
         stack_trace = fault.stack_trace
         xray_type = "LambdaValidationError"
@@ -69,11 +69,17 @@ def make_report(error: BaseException, request_id: str | None = None) -> Report:
     return Report(fields, body, error_type, _xray_cause(xray_type, message, frames))
 
 
+def kept_error_type(error_type: str) -> str:
+    """`error_type` if the platform keeps it, which it does if it is `(Runtime|Function).[A-Z][a-zA-Z]+`."""
+    family, _, name = error_type.partition(".")
+    letters = 2 <= len(name) <= 256 and name.isascii() and name.isalpha() and name[0].isupper()
+    return error_type if letters and family in ("Runtime", "Function") else "Runtime.Unknown"
+
+
 def function_error_type(name: str) -> str:
-    """The name of an exception class in the form the platform keeps: `(Runtime|Function).[A-Z][a-zA-Z]+`."""
-    if len(name) >= 2 and name.isascii() and name.isalpha() and name[0].isupper():
-        return "Function." + name
-    return "Function.Unknown"
+    """The name of an exception class in the form the platform keeps."""
+    kept = kept_error_type("Function." + name)
+    return kept if kept.startswith("Function.") else "Function.Unknown"
 
 
 def _message(error: BaseException) -> str:
@@ -100,6 +106,7 @@ def _format(frames: list[_Frame]) -> list[str]:
 def _xray_cause(error_type: str, message: str, frames: list[_Frame]) -> str:
     import json  # only with errors; the header must be one line of ASCII, which msgspec does not write
 
+    error_type = error_type[:256]
     message = message[: _MAX_MESSAGE // 8]  # a character is 6 at most in ASCII JSON, 12 beyond the BMP
     while True:
         stack = [{"label": frame.label, "path": frame.path, "line": frame.line} for frame in frames]

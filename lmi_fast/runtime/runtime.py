@@ -140,13 +140,37 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable
         service.invoker.state = service.variables.run(lifespan.enter)
         finish = partial(service.variables.run, lifespan.exit)
     driver = ThreadDriver(service)
+    driver.start()
+    wait: Callable[[], object] = driver.stopping.wait
     if _on_main_thread():
-        for number in STOP_SIGNALS:
-            signal.signal(number, lambda *_: driver.stop())
+        if config.managed:
+            wait = _watch_signals()
+        else:
+            for number in STOP_SIGNALS:
+                signal.signal(number, lambda *_: driver.stop())
     logs.log_start(config, "threads", twins())
     init.over()
-    driver.run(DRAIN)
+    driver.run(DRAIN, wait)
     return finish
+
+
+def _watch_signals() -> Callable[[], None]:
+    """Returns what waits for SIGTERM or SIGINT.
+
+    By a pipe: a handler in Python runs when the main thread gets to it, which it does not while it waits for a lock and
+    the kernel has given the signal to another thread; and it must not touch the locks that the main thread may hold.
+    """
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while not set(os.read(read_end, 64)) & set(STOP_SIGNALS):
+            pass
+
+    return wait
 
 
 def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[], object]:
@@ -174,6 +198,7 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[
             lifespan.finish(loop)
         else:
             service.variables.run(lifespan.exit)
+        loop.run_until_complete(driver.end_background_tasks(DRAIN / 6))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
@@ -181,7 +206,7 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[
 
 
 def _on_main_thread() -> bool:
-    # Signal handlers can be set there only; elsewhere somebody has embedded us, and stops us otherwise.
+    # Signal handlers can be set there only. Elsewhere somebody has embedded us, and ends the process himself.
     return threading.current_thread() is threading.main_thread()
 
 

@@ -11,15 +11,16 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from ..client.address import JOIN_BELOW, SCRATCH_SIZE
 from ..client.backoff import Backoff
 from ..client.blocking import BlockingConnection
 from ..client.meaning import (
-    ENOUGH_PARKED,
     POLL_FAILED,
     POST_FAILED,
     POST_TRIES,
+    enough_parked,
     is_event,
     read_accepted,
     read_next,
@@ -33,36 +34,46 @@ from .service import Service
 
 
 class ThreadDriver:
-    """`run()` serves until `stop()` is called, from a signal handler or another thread."""
+    """`start()` and then `run()` serve until `stop()` is called, from a signal handler or another thread."""
 
     def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
+        self._begin = threading.Event()
+        self._threads: list[threading.Thread] = []
         self._park_first = service.park_first
         parked: deque[None] = deque()
         self._slots = [_Slot(service, self.stopping, parked) for _ in range(service.slots)]
 
-    def run(self, drain: float) -> None:
-        """Serves; once stopped, waits up to `drain` seconds for running handlers."""
+    def start(self) -> None:
+        """Starts the threads, which wait for run(). Raises RuntimeError when there cannot be so many."""
+        if self._park_first:
+            for i, slot in enumerate(self._slots):
+                thread = threading.Thread(target=self._serve, args=(slot,), name=f"lmi_fast-slot-{i}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, slot: _Slot) -> None:
+        self._begin.wait()
+        slot.run()
+
+    def run(self, drain: float, wait: Callable[[], object]) -> None:
+        """Serves until `wait` returns and stop() was called; then waits up to `drain` seconds for running handlers."""
+        self._begin.set()
         if not self._park_first:
             # Lambda (default) mode: handlers run on the main thread, as signal.alarm() and its like want it.
             self._slots[0].run()
             return
-        threads = [
-            threading.Thread(target=slot.run, name=f"lmi_fast-slot-{i}", daemon=True)
-            for i, slot in enumerate(self._slots)
-        ]
-        for thread in threads:
-            thread.start()
-        self.stopping.wait()
+        wait()
+        self.stop()
         end = time.monotonic() + drain
-        for thread in threads:
+        for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
         self.stopping.set()
         for slot in self._slots:
-            slot.poll.shut()
+            slot.unpark()
 
 
 class _Slot:
@@ -77,6 +88,7 @@ class _Slot:
         self._invoker = service.invoker
         self._stopping = stopping
         self._all_parked = parked
+        self._enough = enough_parked(service.slots)
         self._backoff = Backoff()
         # Of the poll: was it sent; does it count as parked; the answer that was sent before it, on the same connection.
         self._polling = False
@@ -92,11 +104,19 @@ class _Slot:
         while not self._stopping.is_set():
             invocation = self._next()
             if invocation is not None:
-                self._answer(variables.copy().run(self._call, invocation))
+                post = variables.copy().run(self._call, invocation)
+                del invocation  # what waits for the next event holds neither the last one nor its answer
+                self._answer(post)
+                del post
         self._send_elsewhere()
         self._acknowledge_all()
         for connection in [self.poll, *self._idle]:
             connection.close()
+
+    def unpark(self) -> None:
+        """For another thread, once stopping: ends the poll, if no answer is under way with it."""
+        if self._ahead is None:
+            self.poll.shut()
 
     def _call(self, invocation: Invocation) -> Post:
         """Calls the handler: the answer to `invocation`, whatever it raised."""
@@ -111,7 +131,7 @@ class _Slot:
         if not self._service.park_first:
             self._send(post)
             self._acknowledge_all()
-        elif len(self._all_parked) >= ENOUGH_PARKED and len(post.body) < JOIN_BELOW and not self._stopping.is_set():
+        elif len(self._all_parked) >= self._enough and len(post.body) < JOIN_BELOW and not self._stopping.is_set():
             self._ahead = post
             self._polling = True
             with contextlib.suppress(ApiUnavailable):  # receive() says so again
@@ -126,7 +146,8 @@ class _Slot:
         """The next invocation; None when there was none and it is to be asked again, unless stopping."""
         try:
             self._park()
-            while self._unacknowledged and self._acknowledge_what_is_there():
+            # Without a connection to wait for there is nothing to wait for: receive() says what happened to it.
+            while self._unacknowledged and self.poll.fileno() >= 0 and self._acknowledge_what_is_there():
                 pass
             # stop() sets the flag before it shuts the sockets that are open: one that was opened since is seen here.
             if self._stopping.is_set() and self._ahead is None:
@@ -138,6 +159,8 @@ class _Slot:
             self._set_parked(False)
             self._polling = False
             invocation = read_next(reply)
+            if self._ahead is not None:
+                self.poll.close()  # replies in the wrong order: where the answer went nobody can say now
         except RuntimeApiError as error:
             self._poll_failed(error)
             return None

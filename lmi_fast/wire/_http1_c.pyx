@@ -27,7 +27,7 @@ cdef extern from *:
 
 cdef enum:
     MAX_KEPT = 16
-    MAX_CHUNK_LINE = 10  # 8 hex digits are more than MAX_BODY; h11 allows 20
+    MAX_CHUNK_DIGITS = 8  # more than MAX_BODY has; h11 allows 20
 
 cdef enum Verdict:
     REFUSED = -1  # not recognised: the Arbiter decides
@@ -340,7 +340,7 @@ cdef class Reader:
                 at += 1
             chunk = 0
             digits = 0
-            while at + digits < size and digits < 8:
+            while at + digits < size and digits < MAX_CHUNK_DIGITS:
                 digit = hex_digit(data[at + digits])
                 if digit < 0:
                     break
