@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -293,3 +295,174 @@ def test_a_logging_call_that_is_wrong(tmp_path: Path, a: str) -> None:
         assert good["message"] == "good"
         assert bad["requestId"] == good["requestId"] == outcome.request_id
         assert "no newline\n" in served.output
+
+
+@both
+def test_a_finalizer_that_logs_while_its_thread_writes_a_line(tmp_path: Path, a: str) -> None:
+    source = f"""
+        import gc, logging
+        class Leaky:
+            def __init__(self): self.ring = self
+            def __del__(self): logging.warning("finalized")
+        gc.set_threshold(3, 1, 1)
+        {a}def handler(event, context):
+            for number in range(2000):
+                Leaky()
+                logging.warning("line %d", number)
+            return "logged"
+    """
+    with serving(tmp_path, source, slots=2) as served:
+        assert served.result({}) == "logged"
+
+
+FAULTS = ["Runtime.Ung\u00fcltig", "Runtime.X\r\nX-Injected: 1", "", "Function.9", None, "Other.Name"]
+
+
+@both
+@pytest.mark.parametrize("error_type", FAULTS)
+def test_an_error_type_of_the_users_own_making(tmp_path: Path, a: str, error_type: str | None) -> None:
+    source = f"""
+        import lmi_fast
+        {a}def handler(event, context):
+            if event: raise lmi_fast.FaultError({error_type!r}, "said")
+            return "fine"
+    """
+    with serving(tmp_path, source, slots=1) as served:
+        for _ in range(2):
+            report, outcome = served.error(True)
+            assert report["errorMessage"] == "said"
+            assert outcome.error_type == "Runtime.Unknown"
+            assert "x-injected" not in outcome.headers
+        assert served.result(False) == "fine"
+    with Served(tmp_path, f"import lmi_fast\nraise lmi_fast.FaultError({error_type!r}, 'said')\n") as served:
+        assert served.exit_code() == 1
+        assert served.api.init_errors[0].error_type == "Runtime.Unknown"
+
+
+def test_two_signals_at_once_are_not_lost(tmp_path: Path) -> None:
+    """The kernel may give the second to a thread that is not the one to wake."""
+    for _ in range(10):
+        with Served(tmp_path, "def handler(event, context): pass\n", slots=8) as served:
+            served.ready()
+            served.process.send_signal(signal.SIGTERM)
+            served.process.send_signal(signal.SIGINT)
+            assert served.exit_code() == 0
+
+
+@both
+def test_a_record_with_an_object_that_cannot_be_shown(tmp_path: Path, a: str) -> None:
+    source = f"""
+        import logging
+        class Mute:
+            def __str__(self): raise ValueError("no words")
+            __repr__ = __str__
+        {a}def handler(event, context):
+            logging.warning(Mute())
+            return "fine"
+    """
+    with serving(tmp_path, source) as served:
+        assert served.result({}) == "fine"
+        served.wait_for_output("it is a Mute")
+
+
+@both
+def test_a_parked_slot_holds_neither_event_nor_answer(tmp_path: Path, a: str) -> None:
+    source = f"""
+        import gc, lmi_fast
+        from lmi_fast.wire.invocation import Invocation
+        from lmi_fast.wire.requests import Post
+        {a}def handler(event, context):
+            gc.collect()
+            return [sum(isinstance(o, kind) for o in gc.get_objects()) for kind in (Invocation, Post)]
+    """
+    with serving(tmp_path, source, slots=4) as served:
+        for _ in range(12):
+            served.result("x" * 100_000)
+        served.ready()
+        # Its own invocation; and no answer but those the runtime still waits to have acknowledged: none.
+        assert served.result({}) == [1, 0]
+
+
+@both
+def test_stopping_leaves_an_answer_that_is_under_way_with_its_poll(tmp_path: Path, a: str) -> None:
+    with Served(tmp_path, f"{a}def handler(event, context): return event\n", slots=4) as served:
+        served.ready()
+        gate = Gate()
+        served.api.on("response", lambda request, reply: Raw([gate, reply]), when="reply")
+        pending = served.api.invoke("under way")
+        gate.wait_reached(TIMEOUT)
+        served.process.send_signal(signal.SIGTERM)
+        served.api.wait_for(lambda stats: stats.connections_open <= 2, TIMEOUT)
+        gate.open()
+        assert pending.result(TIMEOUT).body == b'"under way"'
+        assert served.exit_code() == 0
+        assert served.api.stats.requests["response"] == 1
+        assert "not taken" not in served.output
+
+
+def test_the_end_comes_within_what_the_platform_gives(tmp_path: Path) -> None:
+    """600 ms after SIGTERM comes SIGKILL; by then the lifespan is closed, whatever handlers and tasks do."""
+    source = """
+        import asyncio, lmi_fast
+        @lmi_fast.lifespan
+        async def life():
+            yield
+            print("closed", flush=True)
+        async def background():
+            try:
+                await asyncio.sleep(600)
+            finally:
+                print("background cleaned up", flush=True)
+        tasks = []
+        async def handler(event, context):
+            tasks.append(asyncio.create_task(background()))
+            while True:
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    pass
+    """
+    with Served(tmp_path, source, slots=2) as served:
+        served.ready()
+        served.api.invoke({})
+        served.api.wait_for(lambda stats: stats.in_flight == 1, TIMEOUT)
+        began = time.monotonic()
+        assert served.stop() == 0
+        assert time.monotonic() - began < 0.6
+        assert served.output.count("closed") == 1
+        assert "background cleaned up" in served.output
+
+
+def test_a_lifespan_that_dies_while_serving_says_so(tmp_path: Path) -> None:
+    source = """
+        import asyncio, lmi_fast
+        async def child():
+            await asyncio.sleep(0.01)
+            raise OSError("gone")
+        @lmi_fast.lifespan
+        async def life():
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child())
+                yield
+        async def handler(event, context): return 5
+    """
+    with Served(tmp_path, source) as served:
+        served.ready()
+        served.wait_for_output("the lifespan ended early")
+        assert served.result({}) == 5
+        assert served.stop() == 1
+
+
+def test_a_wrapper_that_runs_something_else(tmp_path: Path) -> None:
+    source = """
+        import contextvars, functools
+        def isolated(function):
+            @functools.wraps(function)
+            def wrapper(event, context):
+                return contextvars.copy_context().run(function, event, context)
+            return wrapper
+        @isolated
+        async def handler(event, context): return event
+    """
+    with serving(tmp_path, source) as served:
+        assert served.result(5) == 5
