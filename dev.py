@@ -3,6 +3,7 @@
 
     python3 dev.py demo     serve 200 overlapping invocations on an embedded Runtime API, and print a table
     python3 dev.py test     every check and test, as CI runs them
+    python3 dev.py bench    the benchmarks against other runtimes, as far as their toolchains are here
 
 Needs only Python 3.11 or newer and git. Everything it installs goes into .venv-* and .cache in this folder, which git
 ignores; a C compiler is used where there is one (LMI_FAST_BUILD=yes|no to insist).
@@ -25,14 +26,16 @@ EXTRAS = {"demo": "", "test": "[test]"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["demo", "test"])
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, or to the demo")
+    parser.add_argument("command", choices=["demo", "test", "bench"])
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, the demo or the benchmarks")
     chosen = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is what tells a user of an older one)
         print(f"dev.py needs Python 3.11 or newer; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
     if chosen.command == "demo":
         return run(environment(sys.executable, "demo"), "-m", "examples.demo", *chosen.arguments)
+    if chosen.command == "bench":
+        return run(environment(sys.executable, "demo"), "-m", "bench", *chosen.arguments)
     return test(chosen.arguments)
 
 

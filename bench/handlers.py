@@ -1,0 +1,68 @@
+"""The handlers every Python runtime is measured with, written out as modules of their own.
+
+Text and not modules of this package: importing one must cost nothing but itself, and no annotation may make a runtime
+decode differently.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from bench.places import CACHE
+
+_SOURCES = {
+    "plain": """
+def handler(event, context):
+    return {"statusCode": 200, "body": "ok"}
+
+
+async def handler_async(event, context):
+    return {"statusCode": 200, "body": "ok"}
+""",
+    "echo": """
+def handler(event, context):
+    return event
+
+
+async def handler_async(event, context):
+    return event
+""",
+    "boto": """
+import boto3
+
+
+def handler(event, context):
+    return {"statusCode": 200, "body": "ok"}
+
+
+async def handler_async(event, context):
+    return {"statusCode": 200, "body": "ok"}
+""",
+    "sleep": """
+import asyncio
+import time
+
+
+def handler(event, context):
+    time.sleep(0.05)
+    return {"statusCode": 200, "body": "ok"}
+
+
+async def handler_async(event, context):
+    await asyncio.sleep(0.05)
+    return {"statusCode": 200, "body": "ok"}
+""",
+}
+
+
+@functools.cache
+def folder() -> Path:
+    """The folder with one module bench_<work>.py for each kind of work."""
+    path = CACHE / "handlers"
+    path.mkdir(parents=True, exist_ok=True)
+    for name, source in _SOURCES.items():
+        module = path / f"bench_{name}.py"
+        if not module.exists() or module.read_text() != source.lstrip():
+            module.write_text(source.lstrip())
+    return path

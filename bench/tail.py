@@ -1,0 +1,51 @@
+"""Latency of a handler that takes 50 ms, in an open loop: arrivals do not wait for answers, as those of users do not.
+
+Latency counts from the scheduled arrival, so that a stall is charged with everything it delayed (what a closed loop
+omits). Arrivals are Poisson, the same in every round; while no poll is parked they wait in the server.
+"""
+
+from __future__ import annotations
+
+from bench import rivals
+from bench.results import Progress, Sample, Session
+from bench.server import BenchError, Bout
+
+SLOTS = 64
+HANDLER_S = 0.05
+LOAD = 0.7
+RATE = LOAD * SLOTS / HANDLER_S
+QUANTILES = (*(q / 100 for q in range(100)), 0.995, 0.999, 0.9999, 1.0)
+
+
+def measure(session: Session) -> list[Sample]:
+    """Quantiles of the overhead, latency less the 50 ms of the handler, in milliseconds."""
+    chosen = rivals.available([rivals.ASYNC, rivals.SYNC, rivals.AWSLAMBDARIC], session.left_out)
+    seconds = 5 if session.quick else 15
+    bar = Progress("tail", session.rounds * len(chosen))
+    samples: list[Sample] = []
+    for round_number in range(session.rounds):
+        for runtime in chosen:
+            bar.step(runtime.name)
+            try:
+                with Bout(runtime, SLOTS, work="sleep") as bout:
+                    bout.open_loop(RATE, int(RATE), seed=99)  # warm
+                    latencies, report = bout.open_loop(RATE, int(RATE * seconds), seed=round_number + 1)
+            except BenchError as error:
+                session.failed.append(str(error))
+                continue
+            latencies.sort()
+            last = len(latencies) - 1
+            samples.append(
+                {
+                    "kind": "tail",
+                    "runtime": runtime.name,
+                    "slots": SLOTS,
+                    "round": round_number,
+                    "rate": RATE,
+                    "count": len(latencies),
+                    "server_lag_ms": round(report["lag_ns"] / 1e6, 3),
+                    "quantiles": {str(q): round((latencies[round(q * last)] - HANDLER_S) * 1e3, 3) for q in QUANTILES},
+                }
+            )
+    bar.end()
+    return samples
