@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from ..client.address import JOIN_BELOW, SCRATCH_SIZE
+from ..client.address import JOIN_BELOW, SLOT_SCRATCH_SIZE
 from ..client.backoff import Backoff
 from ..client.blocking import BlockingConnection
 from ..client.meaning import (
@@ -81,7 +81,7 @@ class _Slot:
 
     def __init__(self, service: Service, stopping: threading.Event, parked: deque[None]) -> None:
         """`parked` holds an item for each parked poll of all slots: its length is their count, without a lock."""
-        scratch = bytearray(SCRATCH_SIZE)
+        scratch = bytearray(SLOT_SCRATCH_SIZE)
         self.poll = BlockingConnection(service.address, scratch)
         self._scratch = scratch
         self._service = service
