@@ -45,12 +45,12 @@ def read_next(reply: Reply) -> Invocation:
     return Invocation(reply)
 
 
-def read_accepted(reply: Reply, post: Post) -> None:
-    """Checks the reply to a post. Raises ApiRefused."""
+def refusal(reply: Reply, post: Post) -> ApiRefused | None:
+    """Why the reply to a post is not the one that means success; None when it is."""
     if reply.status == 202:
-        return
+        return None
     why = _OVER.get(reply.status)
-    raise ApiRefused(f"{post.about}{f' ({why})' if why else ''}", reply.status, bytes(reply.body))
+    return ApiRefused(f"{post.about}{f' ({why})' if why else ''}", reply.status, bytes(reply.body))
 
 
 def undelivered(post: Post, error: RuntimeApiError) -> RuntimeApiError:

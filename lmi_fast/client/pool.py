@@ -33,8 +33,8 @@ from .meaning import (
     Trouble,
     enough_parked,
     is_event,
-    read_accepted,
     read_next,
+    refusal,
     undelivered,
 )
 
@@ -96,7 +96,7 @@ class Pool:
             self._lines.append(line)
         line.send(post, then_park)
 
-    def settled(self, post: Post, error: RuntimeApiError | None = None) -> None:
+    def settled(self, post: Post, error: RuntimeApiError | None) -> None:
         """`post` was taken, or given up for `error`."""
         self._owed -= 1
         if not self._owed and self._drained is not None and not self._drained.done():
@@ -197,12 +197,7 @@ class Slot:
             self._set_parked(True)
         else:
             self.park()  # the server closed the connection behind its reply
-        try:
-            read_accepted(reply, post)
-        except RuntimeApiError as error:
-            self._pool.settled(post, error)
-        else:
-            self._pool.settled(post)
+        self._pool.settled(post, refusal(reply, post))
 
     def _lost(self, error: RuntimeApiError) -> None:
         post, self._post = self._post, None
@@ -254,12 +249,7 @@ class PostLine:
 
     def _replied(self, reply: Reply) -> None:
         assert self._post is not None
-        try:
-            read_accepted(reply, self._post)
-        except RuntimeApiError as error:
-            self._end(error)
-        else:
-            self._end()
+        self._end(refusal(reply, self._post))
 
     def _lost(self, error: RuntimeApiError) -> None:
         if self._post is None:
@@ -271,7 +261,7 @@ class PostLine:
         else:
             self._end(error)
 
-    def _end(self, error: RuntimeApiError | None = None) -> None:
+    def _end(self, error: RuntimeApiError | None) -> None:
         post, then_park = self._post, self._then_park
         assert post is not None
         self._post = self._then_park = None

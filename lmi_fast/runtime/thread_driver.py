@@ -22,8 +22,8 @@ from ..client.meaning import (
     POST_TRIES,
     enough_parked,
     is_event,
-    read_accepted,
     read_next,
+    refusal,
     undelivered,
 )
 from ..errors import ApiProtocolError, ApiUnavailable, RuntimeApiError
@@ -256,10 +256,9 @@ class _Slot:
         self._idle.append(connection)
 
     def _check(self, post: Post, reply: Reply) -> None:
-        try:
-            read_accepted(reply, post)
-        except RuntimeApiError as error:
-            self._service.trouble(POST_FAILED, undelivered(post, error))
+        error = refusal(reply, post)
+        if error is not None:
+            self._service.trouble(POST_FAILED, error)
 
     def _try_to_post(self, connection: BlockingConnection, post: Post) -> None:
         with contextlib.suppress(ApiUnavailable):  # the connection is closed then, and receive() says so
