@@ -35,11 +35,9 @@ ONLY_IN = {
     "msgspec": {"wire/codec.py"},
     "uvloop": {"runtime/loop.py"},
     "h11": {"wire/_http1_h11.py"},
-    "socket": {"client/address.py", "client/blocking.py", "client/connection.py"},
+    "socket": {"client/address.py", "client/connection.py"},
     "asyncio": {
         "_lifespan.py",
-        "client/connection.py",
-        "client/pool.py",
         "runtime/async_driver.py",
         "runtime/loop.py",
         "runtime/runtime.py",

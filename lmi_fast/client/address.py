@@ -9,8 +9,6 @@ from ..errors import ConfigError
 
 # Enough for the replies that are not events in one read; events above it are received in place.
 SCRATCH_SIZE = 1 << 16
-# The same for a slot that has a thread, and so a buffer, of its own.
-SLOT_SCRATCH_SIZE = 1 << 14
 # Below this, copying a body behind its head is cheaper than a second buffer in the system call.
 JOIN_BELOW = 1 << 14
 

@@ -7,17 +7,20 @@ ever says what to send and hears what came of it: `replied` or `lost`.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
 from collections.abc import Callable
 from contextvars import Context as Variables
+from typing import TYPE_CHECKING
 
 from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
 from ..wire.http1 import Reader
 from ..wire.reply import Reply
 from .address import JOIN_BELOW, Address
+
+if TYPE_CHECKING:
+    from .reactor import Loop
 
 
 class Connection:
@@ -38,7 +41,7 @@ class Connection:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         variables: Variables,
         address: Address,
         scratch: bytearray,

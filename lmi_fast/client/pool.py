@@ -15,9 +15,9 @@ environment may be frozen.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextvars import Context as Variables
+from typing import TYPE_CHECKING
 
 from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
@@ -38,13 +38,16 @@ from .meaning import (
     undelivered,
 )
 
+if TYPE_CHECKING:
+    from .reactor import Loop, Timer
+
 
 class Pool:
     """`received(slot, invocation)` is called for each event and must lead to one `answer(slot, post)`."""
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Loop,
         address: Address,
         requests: Requests,
         slots: int,
@@ -69,7 +72,7 @@ class Pool:
         self._lines: list[PostLine] = []
         self._idle: list[PostLine] = []
         self._owed = 0  # answers that were not taken yet
-        self._drained: asyncio.Future[None] | None = None
+        self._when_settled: Callable[[], object] | None = None
 
     def start(self) -> None:
         """Parks every slot."""
@@ -99,8 +102,8 @@ class Pool:
     def settled(self, post: Post, error: RuntimeApiError | None) -> None:
         """`post` was taken, or given up for `error`."""
         self._owed -= 1
-        if not self._owed and self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        if not self._owed and self._when_settled is not None:
+            self._when_settled()
         if error is not None:
             self.trouble(POST_FAILED, undelivered(post, error))
 
@@ -114,11 +117,11 @@ class Pool:
         for slot in self.slots:
             slot.unpark()
 
-    async def drained(self) -> None:
-        """Returns when every answer was taken, or given up."""
-        if self._owed:
-            self._drained = self.loop.create_future()
-            await self._drained
+    def when_settled(self, callback: Callable[[], object]) -> None:
+        """Calls `callback` when every answer was taken, or given up: now, if that is so, and whenever it is again."""
+        self._when_settled = callback
+        if not self._owed:
+            callback()
 
     def close(self) -> None:
         """Closes every connection."""
@@ -137,7 +140,7 @@ class Slot:
         self._pool = pool
         self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
         self._backoff = Backoff()
-        self._retry: asyncio.TimerHandle | None = None
+        self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
         self._parked = False
 
@@ -232,7 +235,7 @@ class PostLine:
         self._pool = pool
         self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
         self._backoff = Backoff()
-        self._retry: asyncio.TimerHandle | None = None
+        self._retry: Timer | None = None
         # Per post.
         self._post: Post | None = None
         self._then_park: Slot | None = None

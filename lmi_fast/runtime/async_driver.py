@@ -87,8 +87,10 @@ class AsyncDriver:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=seconds / 6)
+        settled = asyncio.Event()
+        self._pool.when_settled(settled.set)
         with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
-            await asyncio.wait_for(self._pool.drained(), max(0.0, end - self._loop.time()))
+            await asyncio.wait_for(settled.wait(), max(0.0, end - self._loop.time()))
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
         task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())

@@ -1,0 +1,160 @@
+"""What a pool needs of an event loop, and a small one for threads: asyncio costs more to import than a plain handler.
+
+One thread at a time waits; any may schedule. Whoever uses a Reactor from several threads holds one lock round every call
+but `wait` and `wake`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import selectors
+import time
+from collections.abc import Callable
+from contextvars import Context as Variables
+from typing import Any, Protocol
+
+Callback = Callable[..., object]
+Ready = list[tuple[selectors.SelectorKey, int]]
+
+
+class Timer(Protocol):
+    """A callback that is to come."""
+
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """The part of an asyncio event loop that connections and pools use."""
+
+    def add_reader(self, fd: int, callback: Callback, /) -> object: ...
+    def remove_reader(self, fd: int, /) -> object: ...
+    def add_writer(self, fd: int, callback: Callback, /) -> object: ...
+    def remove_writer(self, fd: int, /) -> object: ...
+    def call_soon(self, callback: Callback, /, *args: Any, context: Variables | None = None) -> object: ...
+    def call_later(self, delay: float, callback: Callback, /) -> Timer: ...
+
+
+class Reactor:
+    """A Loop that is run by hand: `ready = wait(timeout())`, then `handle(ready)`."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, _Watched] = {}
+        self._timers: list[_Timer] = []
+        woken, self._waker = os.pipe()
+        for end in (woken, self._waker):
+            os.set_blocking(end, False)
+        self.add_reader(woken, lambda: os.read(woken, 4096))
+
+    def timeout(self) -> float | None:
+        """How long to wait at most, in seconds; None for ever."""
+        return max(0.0, self._timers[0].when - time.monotonic()) if self._timers else None
+
+    def wait(self, timeout: float | None) -> Ready:
+        """Waits for what is watched, for wake(), or for `timeout` seconds."""
+        return self._selector.select(timeout)
+
+    def handle(self, ready: Ready) -> None:
+        """Calls back for what `wait` returned, and what is due."""
+        for key, events in ready:
+            watched: _Watched = key.data
+            # A callback may have removed another one that is further down: then there is none any more.
+            if events & selectors.EVENT_READ and watched.reader is not None:
+                watched.reader()
+            if events & selectors.EVENT_WRITE and watched.writer is not None:
+                watched.writer()
+        while self._timers and self._timers[0].when <= time.monotonic():
+            timer = heapq.heappop(self._timers)
+            if timer.callback is not None:
+                timer.callback(*timer.args)
+
+    def wake(self) -> None:
+        """For any thread, and for signal handlers: ends a wait, the next one if there is none."""
+        try:
+            os.write(self._waker, b"\0")
+        except BlockingIOError:
+            pass  # it is full of such bytes
+
+    def add_reader(self, fd: int, callback: Callback) -> None:
+        """`callback` is called whenever there is something to read."""
+        self._watch(fd).reader = callback
+        self._update(fd)
+
+    def add_writer(self, fd: int, callback: Callback) -> None:
+        """`callback` is called whenever something can be written."""
+        self._watch(fd).writer = callback
+        self._update(fd)
+
+    def remove_reader(self, fd: int) -> None:
+        """Ends add_reader()."""
+        self._watch(fd).reader = None
+        self._update(fd)
+
+    def remove_writer(self, fd: int) -> None:
+        """Ends add_writer()."""
+        self._watch(fd).writer = None
+        self._update(fd)
+
+    def call_soon(self, callback: Callback, *args: Any, context: Variables | None = None) -> None:
+        """Calls back at the next turn; `context` means nothing here."""
+        self._call_at(time.monotonic(), callback, args)
+
+    def call_later(self, delay: float, callback: Callback) -> Timer:
+        """Calls back after `delay` seconds."""
+        return self._call_at(time.monotonic() + delay, callback, ())
+
+    def _call_at(self, when: float, callback: Callback, args: tuple[Any, ...]) -> _Timer:
+        timer = _Timer(when, callback, args)
+        heapq.heappush(self._timers, timer)
+        self.wake()  # another thread waits, and perhaps longer than this
+        return timer
+
+    def _watch(self, fd: int) -> _Watched:
+        watched = self._watched.get(fd)
+        if watched is None:
+            watched = self._watched[fd] = _Watched()
+        return watched
+
+    def _update(self, fd: int) -> None:
+        watched = self._watch(fd)
+        events = watched.events()
+        if events == watched.selected:
+            return
+        if not events:
+            self._selector.unregister(fd)
+            del self._watched[fd]
+        elif watched.selected:
+            self._selector.modify(fd, events, watched)
+        else:
+            self._selector.register(fd, events, watched)
+        watched.selected = events
+
+
+class _Watched:
+    """What is to be called for one descriptor."""
+
+    __slots__ = ("reader", "selected", "writer")
+
+    def __init__(self) -> None:
+        self.reader: Callback | None = None
+        self.writer: Callback | None = None
+        self.selected = 0  # what the kernel was told
+
+    def events(self) -> int:
+        return (self.reader is not None and selectors.EVENT_READ) | (self.writer is not None and selectors.EVENT_WRITE)
+
+
+class _Timer:
+    __slots__ = ("args", "callback", "when")
+
+    def __init__(self, when: float, callback: Callback, args: tuple[Any, ...]) -> None:
+        self.when = when
+        self.callback: Callback | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        self.callback = None
+
+    def __lt__(self, other: _Timer) -> bool:
+        return self.when < other.when
