@@ -13,7 +13,13 @@ if MODE not in ("auto", "yes", "no"):
     raise SystemExit(f"LMI_FAST_BUILD is {MODE!r}; allowed: auto, yes, no")
 
 TWINS = {
+    "lmi_fast.wire.reply": "lmi_fast/wire/reply.py",
+    "lmi_fast.wire.invocation": "lmi_fast/wire/invocation.py",
+    "lmi_fast.wire.requests": "lmi_fast/wire/requests.py",
     "lmi_fast.wire._http1_c": "lmi_fast/wire/_http1_c.pyx",
+    "lmi_fast.client._stream_c": "lmi_fast/client/_stream_c.pyx",
+    "lmi_fast.client.connection": "lmi_fast/client/connection.py",
+    "lmi_fast.client.pool": "lmi_fast/client/pool.py",
 }
 
 setup(

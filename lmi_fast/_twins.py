@@ -1,55 +1,80 @@
-"""Which twin of each part is live: decided once, here.
+"""Which twin of each part is live, pure or compiled: decided once, here, for all parts together.
 
-A part `x` comes as `_x_py` (pure Python), `_x_c` (compiled with Cython) and, where bytes are read, `_x_h11` (all of
-it through h11). LMI_FAST_TWINS chooses: `auto` (compiled where it was built, else pure), `pure`, `compiled`, `h11`.
-The variable is read here and not in config.py because the choice is made at import, before there is a configuration.
+Where bytes are read and sockets are called, a part `x` has two sources: `_x_py` (pure Python), `_x_c` (Cython) and, for
+bytes, `_x_h11` (all of it through h11). What only keeps objects and calls the others has one source, `x.py`, which is
+compiled as it stands with the types in `x.pxd`: the extension module lies beside it, and Python prefers it.
+
+LMI_FAST_TWINS chooses: `auto` (compiled where all was built, else pure), `pure`, `compiled`, `h11`. The variable is read
+here and not in config.py because the choice is made at import, before there is a configuration.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import sys
+from importlib import machinery
 from types import ModuleType
 
 from .errors import ConfigError
 
 VARIABLE = "LMI_FAST_TWINS"
 MODES = ("auto", "pure", "compiled", "h11")
+
+TWO_SOURCES = ("wire._http1", "client._stream")
+ONE_SOURCE = ("wire.reply", "wire.invocation", "wire.requests", "client.connection", "client.pool")
+
+_HERE = os.path.dirname(__file__)
 _SUFFIX = {"pure": "_py", "compiled": "_c", "h11": "_h11"}
 
-_live: dict[str, str] = {}
+
+def _missing() -> list[str]:
+    """What is not compiled."""
+    modules = [*(part + "_c" for part in TWO_SOURCES), *ONE_SOURCE]
+    ending = machinery.EXTENSION_SUFFIXES[0]
+    return [name for name in modules if not os.path.exists(os.path.join(_HERE, *name.split(".")) + ending)]
 
 
-def _mode() -> str:
+def _choose() -> str:
+    """The kind that is live. A mode that is wrong, or cannot be had, is told of when a part is asked for."""
     mode = os.environ.get(VARIABLE) or "auto"
-    if mode not in MODES:
-        raise ConfigError(VARIABLE, mode, ", ".join(MODES))
+    if mode == "auto":
+        return "pure" if _missing() else "compiled"
     return mode
 
 
+def _hide_extension_modules() -> None:
+    """Makes Python look for sources only in the folders of the package."""
+    loaders = (
+        (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    )
+    for folder in (_HERE, *(os.path.join(_HERE, part.partition(".")[0]) for part in ONE_SOURCE)):
+        sys.path_importer_cache[folder] = machinery.FileFinder(folder, *loaders)
+
+
+_live = _choose()
+if _live in ("pure", "h11"):
+    _hide_extension_modules()
+
+
 def twin(part: str) -> ModuleType:
-    """The live twin of `part`, a dotted name such as "lmi_fast.wire._http1".
+    """The live twin of `part`, one of TWO_SOURCES.
 
-    Raises ModuleNotFoundError when LMI_FAST_TWINS=compiled and the extension was not built. A compiled twin that is
-    there but broken always raises: falling back would hide it.
+    Raises ConfigError for a LMI_FAST_TWINS that is not allowed, ModuleNotFoundError when it is `compiled` and that was
+    not built. A compiled twin that is there but broken always raises: falling back would hide it.
     """
-    mode = _mode()
-    if mode != "auto":
-        return _use(part, mode)
-    try:
-        return _use(part, "compiled")
-    except ModuleNotFoundError as error:
-        if error.name != part + _SUFFIX["compiled"]:
-            raise
-    return _use(part, "pure")
+    if _live not in MODES:
+        raise ConfigError(VARIABLE, _live, ", ".join(MODES))
+    if _live == "compiled" and (missing := _missing()):
+        raise ModuleNotFoundError(f"LMI_FAST_TWINS=compiled, and this was not built: {', '.join(missing)}")
+    return importlib.import_module(f"lmi_fast.{part}{_SUFFIX[_kind(part)]}")
 
 
-def _use(part: str, kind: str) -> ModuleType:
-    module = importlib.import_module(part + _SUFFIX[kind])
-    _live[part] = kind
-    return module
+def _kind(part: str) -> str:
+    return "pure" if _live == "h11" and part != "wire._http1" else _live
 
 
 def twins() -> dict[str, str]:
     """Each part that has twins, and the kind that is live: "pure", "compiled" or "h11"."""
-    return dict(_live)
+    return {f"lmi_fast.{part}": _kind(part) for part in (*TWO_SOURCES, *ONE_SOURCE)}

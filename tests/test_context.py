@@ -17,7 +17,7 @@ from lmi_fast.config import read_config
 from lmi_fast.context import CURRENT, Context
 from lmi_fast.errors import FaultError, NoInvocationError
 from lmi_fast.wire.invocation import Invocation
-from lmi_fast.wire.reply import Reply
+from tests.wire.readers import reply
 
 ENVIRON = {
     "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1",
@@ -37,8 +37,8 @@ CLIENT = {
 
 def context(**headers: str) -> Context:
     named = {f"lambda-runtime-{name.replace('_', '-')}": value for name, value in headers.items()}
-    reply = Reply(200, {"lambda-runtime-aws-request-id": "id-1", **named}, b"{}", True)
-    return Context(Invocation(reply), read_config(environ=dict(ENVIRON)))
+    made = reply({"lambda-runtime-aws-request-id": "id-1", **named})
+    return Context(Invocation(made), read_config(environ=dict(ENVIRON)))
 
 
 def official(monkeypatch: pytest.MonkeyPatch, client_context: Any = None, identity: Any = None, **more: Any) -> Any:

@@ -9,8 +9,8 @@ from ..errors import ConfigError
 
 # Enough for the replies that are not events in one read; events above it are received in place.
 SCRATCH_SIZE = 1 << 16
-# Below this, copying a body behind its head is cheaper than a second buffer in the system call.
-JOIN_BELOW = 1 << 14
+# An answer below this the platform can take before its caller reads it.
+SMALL_ANSWER = 1 << 14
 
 # Of host names and numeric addresses, IPv6 in brackets: not of a URL.
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:%")

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One keep-alive connection to the Runtime API on an event loop, with one request in flight, or two sent together.
 
 Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length
@@ -17,10 +18,28 @@ from typing import TYPE_CHECKING
 from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
 from ..wire.http1 import Reader
 from ..wire.reply import Reply
-from .address import JOIN_BELOW, Address
+from .address import Address
+from .stream import Stream
 
 if TYPE_CHECKING:
-    from .reactor import Loop
+    from .reactor import Callback, Loop
+
+
+class Owner:
+    """What a connection tells."""
+
+    __slots__ = ()
+
+    def replied(self, reply: Reply) -> None:
+        """A reply came; `awaited` of the connection says whether more are to come.
+
+        That is not so if the server closed the connection behind this one.
+        """
+        raise NotImplementedError
+
+    def lost(self, error: RuntimeApiError) -> None:
+        """The connection broke, and all that is awaited is lost. Told of an idle connection too that the server closes."""
+        raise NotImplementedError
 
 
 class Connection:
@@ -29,78 +48,63 @@ class Connection:
     __slots__ = (
         "_address",
         "_loop",
-        "_lost",
+        "_owner",
         "_reader",
-        "_replied",
         "_scratch",
         "_sock",
+        "_stream",
         "_unsent",
         "_variables",
         "awaited",
     )
 
     def __init__(
-        self,
-        loop: Loop,
-        variables: Variables,
-        address: Address,
-        scratch: bytearray,
-        replied: Callable[[Reply], None],
-        lost: Callable[[RuntimeApiError], None],
+        self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray
     ) -> None:
         """`variables`: the context variables of no invocation, for callbacks; one that is scheduled while a handler
         runs would have the handler's. `scratch` may be shared with every connection of the loop.
-
-        `replied` is called for each reply; afterwards `awaited` says whether more are to come, which is not so if the
-        server closed the connection behind this one. `lost` is called once for all that is awaited when the connection
-        breaks, and for an idle connection too that the server closes.
         """
+        self._owner = owner
         self._loop = loop
         self._variables = variables
         self._address = address
         self._scratch = scratch
-        self._replied = replied
-        self._lost = lost
         # Per connection.
         self._sock: socket.socket | None = None
+        self._stream: Stream | None = None
         self._reader = Reader(scratch)
         # Per request.
         self._unsent: list[memoryview] = []
         self.awaited = 0
 
-    def send(self, head: bytes, body: bytes = b"", replies: int = 1) -> None:
+    def send(self, head: bytes, body: bytes = b"", tail: bytes = b"", replies: int = 1) -> None:
         """Sends the bytes of as many requests as `replies` says, dialling first where there is no connection."""
         if self.awaited:
             raise InternalError("a request on a connection that waits for a reply")
         self.awaited = replies
-        if self._sock is None:
-            self._unsent = [memoryview(head), memoryview(body)]
+        if self._stream is None:
+            self._unsent = [memoryview(head), memoryview(body), memoryview(tail)]
             self._dial()
             return
         try:
-            if not body:
-                sent = self._sock.send(head)
-            elif len(body) < JOIN_BELOW:
-                head += body
-                body = b""
-                sent = self._sock.send(head)
-            else:
-                sent = self._sock.sendmsg((head, body))
-        except BlockingIOError:
-            sent = 0
+            sent = self._stream.send(head, body, tail)
         except OSError as error:
             self._send_failed(error)
             return
-        if sent < len(head) + len(body):
-            self._unsent = [memoryview(head), memoryview(body)]
+        if sent < len(head) + len(body) + len(tail):
+            self._unsent = [memoryview(head), memoryview(body), memoryview(tail)]
             self._forget_sent(sent)
             self._watch(self._loop.add_writer, self._writable)
 
     def close(self) -> None:
         """Closes the socket; the request in flight, if any, is neither replied to nor lost."""
         self.awaited = 0
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         self._unsent = []
         sock, self._sock = self._sock, None
+        self._stream = None
         if sock is not None:
             self._loop.remove_reader(sock.fileno())
             self._loop.remove_writer(sock.fileno())
@@ -114,6 +118,7 @@ class Connection:
             self._lose_soon(ApiUnavailable(f"no socket for {self._address.host}: {error}"))
             return
         self._sock.setblocking(False)
+        self._stream = Stream(self._sock)
         failure = self._sock.connect_ex(where)
         if failure in (0, errno.EINPROGRESS):
             self._watch(self._loop.add_writer, self._dialled)
@@ -144,7 +149,9 @@ class Connection:
             return
         except OSError as error:
             self._unsent = []
+            self._loop.remove_writer(sock.fileno())
             self._send_failed(error)
+            return
         if not self._unsent:
             self._loop.remove_writer(sock.fileno())
 
@@ -159,27 +166,26 @@ class Connection:
         self._unsent = rest
 
     def _send_failed(self, error: OSError) -> None:
-        if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
+        if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            # The reply may be there all the same (413 closes early): reading finds that, or the error.
+            self._loop.call_soon(self._read_if_open, self._sock, context=self._variables)
+        else:
             self._lose_soon(ApiUnavailable(f"cannot send to {self._address.host}: {error}"))
-            return
 
-        # The reply may be there all the same (413 closes early): reading finds that, or the error.
-        def read(failed: socket.socket | None) -> None:
-            if self._sock is failed:
-                self._readable()
-
-        self._loop.call_soon(read, self._sock, context=self._variables)
+    def _read_if_open(self, sock: socket.socket | None) -> None:
+        if self._sock is sock:
+            self._readable()
 
     def _readable(self) -> None:
-        sock = self._sock
-        if sock is None:
+        stream = self._stream
+        if stream is None:
             return
         reader = self._reader
         try:
-            count = sock.recv_into(reader.buffer())
+            count = stream.receive(reader)
+            if count < 0:
+                return
             reply = reader.received(count) if count else reader.end()
-        except BlockingIOError:
-            return
         except OSError as error:
             self._lose(ApiUnavailable(f"the connection to {self._address.host} broke: {error}"))
             return
@@ -198,10 +204,10 @@ class Connection:
         self.awaited -= 1
         # Bytes behind the last reply belong to no request: whatever they are, this connection is not in step any more.
         # Neither is one that was answered before it had sent all.
-        if not reply.keep_alive or self._unsent or not (self.awaited or self._reader.idle):
+        if not reply.keep_alive or self._unsent or not (self.awaited or self._reader.is_idle()):
             self.close()
-        self._replied(reply)
-        if self.awaited and not self._reader.idle:
+        self._owner.replied(reply)
+        if self.awaited and not self._reader.is_idle():
             self._deliver_what_is_there()
 
     def _deliver_what_is_there(self) -> None:
@@ -214,18 +220,24 @@ class Connection:
         if reply is not None:
             self._deliver(reply)
 
-    def _watch(self, add: Callable[[int, Callable[[], None]], None], callback: Callable[[], None]) -> None:
+    def _watch(self, add: Callable[[int, Callback], object], callback: Callback) -> None:
         assert self._sock is not None
         # A copy, because callbacks run in `variables` themselves at times.
         self._variables.copy().run(add, self._sock.fileno(), callback)
 
     def _lose_soon(self, error: RuntimeApiError) -> None:
-        # Not within send(): its caller would hear of the loss before it knows that it has sent.
-        self._loop.call_soon(self._lose, error, context=self._variables)
+        # Not within send(): its caller would hear of the loss before it knows that it has sent. But nothing that may
+        # still come on this socket belongs to anybody.
+        self._hang_up()
+        self._loop.call_soon(self._lose_awaited, error, context=self._variables)
+
+    def _lose_awaited(self, error: RuntimeApiError) -> None:
+        if self.awaited:
+            self._lose(error)
 
     def _lose(self, error: RuntimeApiError) -> None:
         self.close()
-        self._lost(error)
+        self._owner.lost(error)
 
     def __repr__(self) -> str:
         state = "closed" if self._sock is None else f"{self.awaited} awaited" if self.awaited else "idle"

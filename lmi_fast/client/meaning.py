@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..errors import ApiRefused, RuntimeApiError
 from ..wire.invocation import Invocation
-from ..wire.reply import REQUEST_ID, Reply
+from ..wire.reply import Reply
 from ..wire.requests import Post
 
 # Called as trouble(what, error), `what` being one of these.
@@ -31,11 +31,6 @@ def enough_parked(slots: int) -> int:
     a quarter of the CPU of an async handler.
     """
     return max(1, min(slots - 1, slots - slots // 8))
-
-
-def is_event(reply: Reply) -> bool:
-    """True for a reply that can only be one to `GET /next`."""
-    return reply.status == 200 and REQUEST_ID in reply.headers
 
 
 def read_next(reply: Reply) -> Invocation:

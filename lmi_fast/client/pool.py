@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The connections of one event loop: a poll for each slot, and the posts beside them.
 
 The platform queues nothing: an invoke that finds no parked poll is refused. So when the last polls are taken, a slot
@@ -23,16 +24,15 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import JOIN_BELOW, SCRATCH_SIZE, Address
+from .address import SCRATCH_SIZE, SMALL_ANSWER, Address
 from .backoff import Backoff
-from .connection import Connection
+from .connection import Connection, Owner
 from .meaning import (
     POLL_FAILED,
     POST_FAILED,
     POST_TRIES,
     Trouble,
     enough_parked,
-    is_event,
     read_next,
     refusal,
     undelivered,
@@ -60,7 +60,7 @@ class Pool:
         self.loop = loop
         self.variables = Variables()  # of no invocation: see connection.py
         self.address = address
-        self.requests = requests
+        self.next = requests.next
         self.scratch = bytearray(SCRATCH_SIZE)
         self.received = received
         self.trouble = trouble
@@ -84,7 +84,7 @@ class Pool:
         self._owed += 1
         if not self._park_first:
             self.send(post, slot)
-        elif self.parked >= self._enough and len(post.body) < JOIN_BELOW and not self.stopping:
+        elif self.parked >= self._enough and len(post.body) < SMALL_ANSWER and not self.stopping:
             slot.answer(post)
         else:
             slot.park()
@@ -131,14 +131,14 @@ class Pool:
             line.close()
 
 
-class Slot:
+class Slot(Owner):
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
     __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
+        self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
         self._backoff = Backoff()
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
@@ -148,12 +148,12 @@ class Slot:
         """Asks for the next invocation."""
         if not self._pool.stopping:
             self._set_parked(True)
-            self._connection.send(self._pool.requests.next)
+            self._connection.send(self._pool.next)
 
     def answer(self, post: Post) -> None:
         """Sends `post` and asks for the next invocation, in one write."""
         self._post = post
-        self._connection.send(post.head, post.body + self._pool.requests.next, replies=2)
+        self._connection.send(post.head, post.body, self._pool.next, 2)
 
     def unpark(self) -> None:
         """Ends the poll, if it is parked or about to be; not before an answer that is under way with it was taken."""
@@ -168,14 +168,14 @@ class Slot:
         self._connection.close()
 
     def _set_parked(self, parked: bool) -> None:
-        if parked is not self._parked:
+        if parked != self._parked:
             self._parked = parked
             self._pool.parked += 1 if parked else -1
 
-    def _replied(self, reply: Reply) -> None:
+    def replied(self, reply: Reply) -> None:
         post = self._post
         if post is not None:
-            if not is_event(reply):
+            if not reply.is_event():
                 self._answered(post, reply)
                 return
             # Replies in the wrong order. The event is one all the same, and where the answer went nobody can say now.
@@ -202,7 +202,7 @@ class Slot:
             self.park()  # the server closed the connection behind its reply
         self._pool.settled(post, refusal(reply, post))
 
-    def _lost(self, error: RuntimeApiError) -> None:
+    def lost(self, error: RuntimeApiError) -> None:
         post, self._post = self._post, None
         if post is None:
             # An idle connection may be lost too, while the handler runs: the next park dials again.
@@ -226,14 +226,14 @@ class Slot:
         return f"Slot({'parked' if self._parked else 'not parked'}, {self._connection!r})"
 
 
-class PostLine:
+class PostLine(Owner):
     """A connection for answers, one at a time."""
 
     __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_then_park")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._connection = Connection(pool.loop, pool.variables, pool.address, pool.scratch, self._replied, self._lost)
+        self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
         self._backoff = Backoff()
         self._retry: Timer | None = None
         # Per post.
@@ -250,11 +250,11 @@ class PostLine:
         assert self._post is not None
         self._connection.send(self._post.head, self._post.body)
 
-    def _replied(self, reply: Reply) -> None:
+    def replied(self, reply: Reply) -> None:
         assert self._post is not None
         self._end(refusal(reply, self._post))
 
-    def _lost(self, error: RuntimeApiError) -> None:
+    def lost(self, error: RuntimeApiError) -> None:
         if self._post is None:
             return  # the server closed an idle connection: the next post dials again
         if isinstance(error, ApiProtocolError):

@@ -11,7 +11,7 @@ import h11
 from ..errors import ApiProtocolError
 from .reply import KEPT_HEADERS, MAX_BODY, MAX_HEAD, Reply
 
-_KEPT = {name.encode(): name for name in KEPT_HEADERS}
+_KEPT = {name.encode(): attribute for name, attribute in KEPT_HEADERS.items()}
 # What h11 needs to have seen before it reads a reply. GET and POST replies are framed alike (RFC 9112, 6.3).
 _REQUEST = h11.Request(method="GET", target="/", headers=[("Host", "runtime")])
 
@@ -66,10 +66,14 @@ class Arbiter:
 
     def _finish(self) -> Reply:
         assert self._response is not None
-        headers = {_KEPT[name]: _text(value) for name, value in self._response.headers if name in _KEPT}
         self.leftover = self._h11.trailing_data[0]
         keep_alive = self._h11.their_state is h11.DONE and not self._ended
-        return Reply(self._response.status_code, headers, bytes(self._body), keep_alive)
+        reply = Reply(self._response.status_code, keep_alive)
+        for name, value in self._response.headers:
+            if name in _KEPT:
+                setattr(reply, _KEPT[name], _text(value))
+        reply.body = bytes(self._body)
+        return reply
 
 
 class Reader:
@@ -80,8 +84,7 @@ class Reader:
         self._pending = b""
         self._arbiter: Arbiter | None = None
 
-    @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """True between replies: nothing of the next one has come."""
         return self._arbiter is None and not self._pending
 

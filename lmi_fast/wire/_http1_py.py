@@ -15,7 +15,7 @@ from .reply import KEPT_HEADERS, MAX_BODY, MAX_FAST_HEAD, Reply
 if TYPE_CHECKING:
     from ._http1_h11 import Arbiter
 
-_KEPT = {name.encode(): name for name in KEPT_HEADERS}
+_KEPT = {name.encode(): attribute for name, attribute in KEPT_HEADERS.items()}
 _CONTENT_LENGTH = b"content-length"
 _TRANSFER_ENCODING = b"transfer-encoding"
 _CONNECTION = b"connection"
@@ -50,8 +50,7 @@ class Reader:
         self._chunked = False
         self._left = 0  # of the chunk being read, its line end included
 
-    @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """True between replies: nothing of the next one has come."""
         return self._arbiter is None and self._reply is None and not self._pending
 
@@ -81,7 +80,7 @@ class Reader:
         """The stream ended: a reply that ends with it, or None between replies. Raises ApiProtocolError within one."""
         if self._arbiter is not None:
             return self._arbitrate(b"")
-        if self.idle:
+        if self.is_idle():
             return None
         raise ApiProtocolError("the connection ended within a reply")
 
@@ -121,23 +120,22 @@ class Reader:
         if head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1):
             raise _NotRecognised
         status = self._status(lines[0])
-        headers: dict[str, str] = {}
+        reply = Reply(status, True)
         length: int | None = None
         chunked = False
-        keep_alive = True
         for line in lines[1:]:
             name, colon, value = line.partition(b":")
             key = name.lower()
             value = value.strip(b" ")
             if key in _KEPT:
-                headers[_KEPT[key]] = value.decode("ascii")
+                setattr(reply, _KEPT[key], value.decode("ascii"))
             elif key not in _KNOWN:
                 if not name or name.translate(None, _TOKEN):
                     raise _NotRecognised
             elif key == _CONNECTION:
                 option = value.lower()
                 if option == b"close":
-                    keep_alive = False
+                    reply.keep_alive = False
                 elif option != b"keep-alive":
                     raise _NotRecognised
             elif length is not None or chunked:
@@ -153,7 +151,7 @@ class Reader:
             if not colon:
                 raise _NotRecognised
         begin = end + 4
-        self._reply = reply = Reply(status, headers, b"", keep_alive)
+        self._reply = reply
         if length is not None:
             return self._read_body(reply, data, begin, length)
         if chunked:

@@ -17,6 +17,6 @@ from .._twins import twin
 if TYPE_CHECKING:
     from ._http1_py import Reader
 else:
-    Reader = twin("lmi_fast.wire._http1").Reader
+    Reader = twin("wire._http1").Reader
 
 __all__ = ["Reader"]

@@ -1,9 +1,9 @@
+# cython: annotation_typing=False
 """One invocation, as a reply to `GET /next` brings it."""
 
 from __future__ import annotations
 
 from ..errors import ApiProtocolError
-from . import reply as names
 from .reply import Reply
 
 
@@ -28,21 +28,19 @@ class Invocation:
 
     def __init__(self, reply: Reply) -> None:
         """Raises ApiProtocolError for a reply without a request id: it cannot be answered."""
-        get = reply.headers.get
-        request_id = get(names.REQUEST_ID)
-        if not request_id:
-            raise ApiProtocolError(f"the Runtime API sent an event without the header {names.REQUEST_ID}")
-        self.request_id = request_id
+        if not reply.request_id:
+            raise ApiProtocolError("the Runtime API sent an event without the header lambda-runtime-aws-request-id")
+        self.request_id: str = reply.request_id
         # The nonce of this delivery, to be echoed; None where the platform does not send one.
-        self.invocation_id = get(names.INVOCATION_ID) or None
+        self.invocation_id = reply.invocation_id or None
         # Milliseconds since the epoch; 0 where there is none, as in the official context.
-        self.deadline_ms = _milliseconds(get(names.DEADLINE_MS))
-        self.function_arn = get(names.FUNCTION_ARN) or None
-        self.trace_id = get(names.TRACE_ID) or None
-        self.client_context = get(names.CLIENT_CONTEXT) or None  # JSON
-        self.cognito_identity = get(names.COGNITO_IDENTITY) or None  # JSON
-        self.tenant_id = get(names.TENANT_ID) or None
-        self.content_type = get(names.CONTENT_TYPE) or "application/json"
+        self.deadline_ms = _milliseconds(reply.deadline_ms)
+        self.function_arn = reply.function_arn or None
+        self.trace_id = reply.trace_id or None
+        self.client_context = reply.client_context or None  # JSON
+        self.cognito_identity = reply.cognito_identity or None  # JSON
+        self.tenant_id = reply.tenant_id or None
+        self.content_type = reply.content_type or "application/json"
         self.event = reply.body
 
     def __repr__(self) -> str:

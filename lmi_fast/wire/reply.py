@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What a reader makes of one HTTP reply, and the limits all readers keep.
 
 The Runtime API's replies carry a dozen headers that mean something to a runtime (Using the Lambda runtime API, AWS
@@ -6,28 +7,18 @@ Lambda developer guide); the readers check every header and keep those.
 
 from __future__ import annotations
 
-# Lower case, as Reply.headers has them.
-REQUEST_ID = "lambda-runtime-aws-request-id"
-DEADLINE_MS = "lambda-runtime-deadline-ms"
-FUNCTION_ARN = "lambda-runtime-invoked-function-arn"
-TRACE_ID = "lambda-runtime-trace-id"
-CLIENT_CONTEXT = "lambda-runtime-client-context"
-COGNITO_IDENTITY = "lambda-runtime-cognito-identity"
-TENANT_ID = "lambda-runtime-aws-tenant-id"
-INVOCATION_ID = "lambda-runtime-invocation-id"
-CONTENT_TYPE = "content-type"
-
-KEPT_HEADERS = (
-    CONTENT_TYPE,
-    REQUEST_ID,
-    DEADLINE_MS,
-    FUNCTION_ARN,
-    TRACE_ID,
-    CLIENT_CONTEXT,
-    COGNITO_IDENTITY,
-    TENANT_ID,
-    INVOCATION_ID,
-)
+# The headers that are kept, and the attributes of a Reply they become.
+KEPT_HEADERS = {
+    "content-type": "content_type",
+    "lambda-runtime-aws-request-id": "request_id",
+    "lambda-runtime-deadline-ms": "deadline_ms",
+    "lambda-runtime-invoked-function-arn": "function_arn",
+    "lambda-runtime-trace-id": "trace_id",
+    "lambda-runtime-client-context": "client_context",
+    "lambda-runtime-cognito-identity": "cognito_identity",
+    "lambda-runtime-aws-tenant-id": "tenant_id",
+    "lambda-runtime-invocation-id": "invocation_id",
+}
 
 # A head of the Runtime API is below 1 KB without a client context (3,583 bytes at most) and a trace header; Go's server
 # limits what it reads to 1 MiB by default, and nothing it sends us can be longer than that.
@@ -39,16 +30,34 @@ MAX_BODY = 1 << 26
 
 
 class Reply:
-    """One whole reply. `headers` has the KEPT_HEADERS that came, lower case; of repeated ones the last."""
+    """One whole reply. A header that did not come is None; of repeated ones the last is kept."""
 
-    __slots__ = ("body", "headers", "keep_alive", "status")
+    __slots__ = ("body", "keep_alive", "status", *KEPT_HEADERS.values())
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes | bytearray, keep_alive: bool) -> None:
+    def __init__(self, status: int, keep_alive: bool) -> None:
         self.status = status
-        self.headers = headers
-        self.body = body
         # False: the server closes this connection after the reply, or closes it to end the reply.
         self.keep_alive = keep_alive
+        self.body: bytes | bytearray = b""
+        self.content_type: str | None = None
+        self.request_id: str | None = None
+        self.deadline_ms: str | None = None
+        self.function_arn: str | None = None
+        self.trace_id: str | None = None
+        self.client_context: str | None = None
+        self.cognito_identity: str | None = None
+        self.tenant_id: str | None = None
+        self.invocation_id: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The kept headers that came, under their names in lower case."""
+        found = {name: getattr(self, attribute) for name, attribute in KEPT_HEADERS.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def is_event(self) -> bool:
+        """True for a reply that can only be one to `GET /next`."""
+        return self.status == 200 and self.request_id is not None
 
     def __repr__(self) -> str:
         close = "" if self.keep_alive else ", close"

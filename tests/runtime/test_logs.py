@@ -22,13 +22,13 @@ from lmi_fast.config import read_config
 from lmi_fast.context import CURRENT, Context
 from lmi_fast.runtime import logs
 from lmi_fast.wire.invocation import Invocation
-from lmi_fast.wire.reply import Reply
+from tests.wire.readers import reply
 
 
 def context(request_id: str, tenant: str = "") -> Context:
     headers = {"lambda-runtime-aws-request-id": request_id, "lambda-runtime-aws-tenant-id": tenant}
     config = read_config(environ={"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"})
-    return Context(Invocation(Reply(200, headers, b"", True)), config)
+    return Context(Invocation(reply(headers)), config)
 
 
 def record(

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from lmi_fast.errors import ApiProtocolError
+from lmi_fast.wire.reply import KEPT_HEADERS, Reply
 
 KINDS = {"pure": "_http1_py", "compiled": "_http1_c", "h11": "_http1_h11"}
 SCRATCH = 256  # small, so that bodies outgrow it
@@ -41,6 +42,15 @@ def read(kind: str, pieces: Iterable[bytes], scratch_size: int = SCRATCH) -> lis
     except ApiProtocolError:
         outcome.append("error")
     return outcome
+
+
+def reply(headers: dict[str, str], body: bytes = b"{}") -> Reply:
+    """A whole reply with these of the KEPT_HEADERS."""
+    made = Reply(200, True)
+    for name, value in headers.items():
+        setattr(made, KEPT_HEADERS[name], value)
+    made.body = body
+    return made
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

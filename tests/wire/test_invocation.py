@@ -6,16 +6,18 @@ import pytest
 
 from lmi_fast.errors import ApiProtocolError
 from lmi_fast.wire.invocation import Invocation
-from lmi_fast.wire.reply import KEPT_HEADERS, Reply
+from lmi_fast.wire.reply import KEPT_HEADERS
+
+from .readers import reply
 
 
 def invocation(**headers: str) -> Invocation:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Invocation(Reply(200, {"lambda-runtime-aws-request-id": "id", **named}, b"{}", True))
+    return Invocation(reply({"lambda-runtime-aws-request-id": "id", **named}))
 
 
 def test_every_field() -> None:
-    made = Invocation(Reply(200, {name: name + "!" for name in KEPT_HEADERS}, b"[1]", True))
+    made = Invocation(reply({name: name + "!" for name in KEPT_HEADERS}, b"[1]"))
     assert made.request_id == "lambda-runtime-aws-request-id!"
     assert made.invocation_id == "lambda-runtime-invocation-id!"
     assert made.function_arn == "lambda-runtime-invoked-function-arn!"
@@ -28,7 +30,7 @@ def test_every_field() -> None:
 
 
 def test_missing_and_empty_mean_the_same() -> None:
-    empty = Invocation(Reply(200, dict.fromkeys(KEPT_HEADERS, "") | {KEPT_HEADERS[1]: "id"}, b"", True))
+    empty = Invocation(reply(dict.fromkeys(KEPT_HEADERS, "") | {"lambda-runtime-aws-request-id": "id"}))
     for made in (invocation(), empty):
         assert made.content_type == "application/json"
         assert made.deadline_ms == 0
@@ -39,7 +41,7 @@ def test_missing_and_empty_mean_the_same() -> None:
 @pytest.mark.parametrize("headers", [{}, {"lambda-runtime-aws-request-id": ""}])
 def test_without_a_request_id_there_is_nothing_to_answer(headers: dict[str, str]) -> None:
     with pytest.raises(ApiProtocolError, match="lambda-runtime-aws-request-id"):
-        Invocation(Reply(200, headers, b"{}", True))
+        Invocation(reply(headers))
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,11 @@ def test_a_head_beyond_the_fast_readers_limit_is_still_read(kind: str) -> None:
 def test_idle(kind: str) -> None:
     scratch = bytearray(1 << 12)
     reader = reader_class(kind)(scratch)
-    assert reader.idle
+    assert reader.is_idle()
     for part in cut(CHUNKED, range(1, len(CHUNKED))):
         reader.buffer()[: len(part)] = part
         reply = reader.received(len(part))
-        assert reader.idle == (reply is not None)
+        assert reader.is_idle() == (reply is not None)
     assert reply is not None
 
 

@@ -8,15 +8,16 @@ import h11
 import pytest
 
 from lmi_fast.wire.invocation import Invocation
-from lmi_fast.wire.reply import Reply
 from lmi_fast.wire.requests import USER_AGENT, Post, Requests
+
+from .readers import reply
 
 REQUESTS = Requests("127.0.0.1:9001")
 
 
 def invocation(request_id: str = "8f5c2f0b-6a5a-4f0e-a2f0-0c6f3f2a4d11", invocation_id: str = "") -> Invocation:
     headers = {"lambda-runtime-aws-request-id": request_id, "lambda-runtime-invocation-id": invocation_id}
-    return Invocation(Reply(200, headers, b"{}", True))
+    return Invocation(reply(headers))
 
 
 def read_as_server(data: bytes) -> tuple[h11.Request, bytes]:

@@ -1,0 +1,61 @@
+cimport cython
+
+from ..wire.invocation cimport Invocation
+from ..wire.reply cimport Reply
+from ..wire.requests cimport Post, Requests
+from .connection cimport Connection, Owner
+
+
+cdef class Pool:
+    cdef readonly object loop
+    cdef readonly object variables
+    cdef readonly object address
+    cdef readonly object scratch
+    cdef readonly object received
+    cdef readonly object trouble
+    cdef readonly bint stopping
+    cdef public Py_ssize_t parked
+    cdef readonly list slots
+    cdef readonly bytes next
+    cdef bint _park_first
+    cdef Py_ssize_t _enough
+    cdef list _lines
+    cdef list _idle
+    cdef Py_ssize_t _owed
+    cdef object _when_settled
+
+    cpdef answer(self, Slot slot, Post post)
+    @cython.locals(line=PostLine)
+    cdef send(self, Post post, Slot then_park)
+    cdef settled(self, Post post, error)
+    cdef lease_again(self, PostLine line)
+
+
+cdef class Slot(Owner):
+    cdef Pool _pool
+    cdef Connection _connection
+    cdef object _backoff
+    cdef object _retry
+    cdef Post _post
+    cdef bint _parked
+
+    cpdef park(self)
+    cdef answer(self, Post post)
+    cpdef unpark(self)
+    cpdef close(self)
+    cdef _set_parked(self, bint parked)
+    cdef _answered(self, Post post, Reply reply)
+    cdef _park_later(self, error=*)
+
+
+cdef class PostLine(Owner):
+    cdef Pool _pool
+    cdef Connection _connection
+    cdef object _backoff
+    cdef object _retry
+    cdef Post _post
+    cdef Slot _then_park
+
+    cpdef send(self, Post post, Slot then_park)
+    cdef _end(self, error)
+    cpdef close(self)

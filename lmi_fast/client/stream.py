@@ -1,0 +1,14 @@
+"""Sends and receives on a socket that does not block: picks the live twin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._twins import twin
+
+if TYPE_CHECKING:
+    from ._stream_py import Stream
+else:
+    Stream = twin("client._stream").Stream
+
+__all__ = ["Stream"]

@@ -1,0 +1,49 @@
+"""Small questions about bytes between a pointer and an end, for the compiled reader."""
+
+from libc.string cimport memcpy
+
+ctypedef const unsigned char *bytes_p
+
+cdef extern from "Python.h":
+    unicode PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    void *PyUnicode_DATA(object text)
+
+
+cdef inline unicode ascii_text(bytes_p text, Py_ssize_t size):
+    """A str of bytes that are known to be ASCII."""
+    cdef unicode made = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(made), text, size)
+    return made
+
+
+cdef inline bint same_name(bytes_p text, Py_ssize_t size, bytes_p lower, Py_ssize_t lower_size) noexcept:
+    """Equal but for case; `lower` is letters and hyphens in lower case."""
+    cdef Py_ssize_t i
+    cdef unsigned char c
+    if size != lower_size:
+        return False
+    for i in range(size):
+        c = text[i]
+        if 65 <= c <= 90:
+            c |= 32
+        if c != lower[i]:
+            return False
+    return True
+
+
+cdef inline bint is_printable(bytes_p at, bytes_p end) noexcept:
+    """Without a branch per character, so that the compiler makes vectors of it."""
+    cdef Py_ssize_t i
+    cdef unsigned char odd = 0
+    for i in range(end - at):
+        odd |= <unsigned char> (at[i] - 32) > 94
+    return not odd
+
+
+cdef inline int hex_digit(unsigned char c) noexcept:
+    if 48 <= c <= 57:
+        return c - 48
+    c |= 32
+    if 97 <= c <= 102:
+        return c - 87
+    return -1

@@ -1,0 +1,17 @@
+from .reply cimport Reply
+
+
+cdef class Invocation:
+    cdef readonly str request_id
+    cdef readonly str invocation_id
+    cdef readonly long long deadline_ms
+    cdef readonly str function_arn
+    cdef readonly str trace_id
+    cdef readonly str client_context
+    cdef readonly str cognito_identity
+    cdef readonly str tenant_id
+    cdef readonly str content_type
+    cdef readonly object event
+
+
+cdef long long _milliseconds(str text) except? -1

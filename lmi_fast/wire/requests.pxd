@@ -1,0 +1,25 @@
+from .invocation cimport Invocation
+
+
+cdef class Post:
+    cdef str _what
+    cdef readonly str request_id
+    cdef readonly bytes head
+    cdef readonly bytes body
+
+
+cdef class Requests:
+    cdef readonly bytes next
+    cdef bytes _start
+    cdef bytes _response
+    cdef bytes _error
+    cdef bytes _length
+    cdef bytes _end
+
+    cpdef Post response(self, Invocation invocation, bytes body, str content_type)
+    cpdef Post error(self, Invocation invocation, bytes body, str error_type, str xray_cause)
+
+
+cdef bytes _segment(str request_id)
+cdef bytes _invocation_id(Invocation invocation)
+cdef bytes _error_headers(str error_type, str xray_cause)
