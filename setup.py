@@ -16,10 +16,14 @@ TWINS = {
     "lmi_fast.wire.reply": "lmi_fast/wire/reply.py",
     "lmi_fast.wire.invocation": "lmi_fast/wire/invocation.py",
     "lmi_fast.wire.requests": "lmi_fast/wire/requests.py",
+    "lmi_fast.wire.plain": "lmi_fast/wire/plain.py",
+    "lmi_fast.wire.codec": "lmi_fast/wire/codec.py",
     "lmi_fast.wire._http1_c": "lmi_fast/wire/_http1_c.pyx",
     "lmi_fast.client._stream_c": "lmi_fast/client/_stream_c.pyx",
     "lmi_fast.client.connection": "lmi_fast/client/connection.py",
     "lmi_fast.client.pool": "lmi_fast/client/pool.py",
+    "lmi_fast.context": "lmi_fast/context.py",
+    "lmi_fast.runtime.invoker": "lmi_fast/runtime/invoker.py",
 }
 
 setup(

@@ -22,7 +22,17 @@ VARIABLE = "LMI_FAST_TWINS"
 MODES = ("auto", "pure", "compiled", "h11")
 
 TWO_SOURCES = ("wire._http1", "client._stream")
-ONE_SOURCE = ("wire.reply", "wire.invocation", "wire.requests", "client.connection", "client.pool")
+ONE_SOURCE = (
+    "wire.reply",
+    "wire.invocation",
+    "wire.requests",
+    "wire.plain",
+    "wire.codec",
+    "client.connection",
+    "client.pool",
+    "context",
+    "runtime.invoker",
+)
 
 _HERE = os.path.dirname(__file__)
 _SUFFIX = {"pure": "_py", "compiled": "_c", "h11": "_h11"}
@@ -49,7 +59,7 @@ def _hide_extension_modules() -> None:
         (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
         (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
     )
-    for folder in (_HERE, *(os.path.join(_HERE, part.partition(".")[0]) for part in ONE_SOURCE)):
+    for folder in (_HERE, *(os.path.join(_HERE, name) for name in ("wire", "client", "runtime"))):
         sys.path_importer_cache[folder] = machinery.FileFinder(folder, *loaders)
 
 

@@ -21,6 +21,16 @@ DRIVERS = ("auto", "async", "threads")
 LOOPS = ("auto", "uvloop", "asyncio")
 
 
+class Function(NamedTuple):
+    """What the context of every invocation says of the function."""
+
+    name: str | None
+    version: str | None
+    memory_limit_in_mb: str | None  # text, as the official context has it
+    log_group_name: str | None
+    log_stream_name: str | None
+
+
 class Config(NamedTuple):  # not a dataclass: that module costs more to import than all of ours
     """The configuration of one process. Names follow the variables."""
 
@@ -34,11 +44,7 @@ class Config(NamedTuple):  # not a dataclass: that module costs more to import t
     task_root: str | None
     driver: str
     loop: str
-    function_name: str | None
-    function_version: str | None
-    memory_limit_in_mb: str | None  # text, as the official context has it
-    log_group_name: str | None
-    log_stream_name: str | None
+    function: Function
 
     @property
     def managed(self) -> bool:
@@ -77,11 +83,13 @@ def read_config(handler: str | None = None, environ: MutableMapping[str, str] = 
         task_root=environ.get("LAMBDA_TASK_ROOT") or None,
         driver=_one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto",
         loop=_one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto",
-        function_name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
-        function_version=environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
-        memory_limit_in_mb=environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
-        log_group_name=environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
-        log_stream_name=environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+        function=Function(
+            name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
+            version=environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
+            memory_limit_in_mb=environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            log_group_name=environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+            log_stream_name=environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+        ),
     )
 
 

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """The second argument of every handler: what the official LambdaContext has, typed, and `current()` to find it."""
 
 from __future__ import annotations
@@ -74,24 +75,32 @@ class Context:
         self.aws_request_id: str = invocation.request_id
         self.invoked_function_arn: str | None = invocation.function_arn
         self.tenant_id: str | None = invocation.tenant_id
-        self.function_name: str | None = config.function_name
-        self.function_version: str | None = config.function_version
-        self.memory_limit_in_mb: str | None = config.memory_limit_in_mb
-        self.log_group_name: str | None = config.log_group_name
-        self.log_stream_name: str | None = config.log_stream_name
+        function = config.function
+        self.function_name: str | None = function.name
+        self.function_version: str | None = function.version
+        self.memory_limit_in_mb: str | None = function.memory_limit_in_mb
+        self.log_group_name: str | None = function.log_group_name
+        self.log_stream_name: str | None = function.log_stream_name
         self.state: Any = state
         # The X-Ray header of this invocation: never in the environment under Managed Instances, where many run at once.
         self.trace_id: str | None = invocation.trace_id
         self.client_context: ClientContext | None = None
-        self.identity: CognitoIdentity
-        self._w3c: dict[str, str] = {}
+        self._identity: CognitoIdentity | None = None
+        self._w3c: dict[str, str] | None = None
         self._epoch_deadline_time_in_ms: int = invocation.deadline_ms
         if invocation.client_context is not None:
             fields = _parse(invocation.client_context, "Client Context")
             if fields is not None:
                 self._set_client_context(fields)
-        identity = invocation.cognito_identity
-        self.identity = CognitoIdentity((identity and _parse(identity, "Cognito Identity")) or {})
+        if invocation.cognito_identity is not None:
+            self._identity = CognitoIdentity(_parse(invocation.cognito_identity, "Cognito Identity") or {})
+
+    @property
+    def identity(self) -> CognitoIdentity:
+        """The Cognito identity of the caller; there always is one, most often without ids."""
+        if self._identity is None:
+            self._identity = CognitoIdentity({})
+        return self._identity
 
     def _set_client_context(self, fields: dict[str, Any]) -> None:
         w3c = fields.pop("w3c", None)
@@ -110,7 +119,7 @@ class Context:
 
     def w3c(self) -> dict[str, str]:
         """The W3C trace context of the invocation: of `traceparent`, `tracestate` and `baggage` those that came."""
-        return dict(self._w3c)
+        return dict(self._w3c or {})
 
     def log(self, message: object) -> None:
         """Writes `message` to the log, as it is."""

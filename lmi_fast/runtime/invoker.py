@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """One invocation's way through the user's handler, but for the call itself: what both drivers share.
 
 event, context = invoker.begin(invocation)
@@ -44,6 +45,7 @@ class Invoker:
         self.requests = requests
         self.state: Any = None  # what the lifespan yielded
         self._config = config
+        self._managed = config.managed
         self._log_report = log_report
         self._decode = event_decoder(handler)
         self._forked = False
@@ -54,7 +56,7 @@ class Invoker:
 
         Raises FaultError for an event or a client context that cannot be decoded.
         """
-        if not self._config.managed:
+        if not self._managed:
             set_trace_id(invocation.trace_id)
         context = Context(invocation, self._config, self.state)
         CURRENT.set(context)

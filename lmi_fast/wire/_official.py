@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from ._plain_py import is_plain
+from .plain import is_plain
 
 # simplejson stops at the interpreter's limit for C recursion: about 1,000 levels in Python 3.11, 10,000 in 3.13. There
 # is no such limit here; this one ends an object whose `_asdict` makes another such object, for ever.
@@ -80,7 +80,7 @@ def _after_space(text: str, start: int) -> int:
 def dumps(value: Any, encode: Encode, expand: Expand) -> bytes:
     """JSON in UTF-8, compact, NaN and infinities as the words JavaScript has for them.
 
-    `encode` writes what is plain (_plain_py.py). `expand` is asked for whatever simplejson refuses; it returns JSON, or
+    `encode` writes what is plain (plain.py). `expand` is asked for whatever simplejson refuses; it returns JSON, or
     Parts, or raises TypeError with the message to report. Nesting, up to MAX_DEPTH, does not use the interpreter's
     stack. Raises TypeError, ValueError (a circle, bytes that are not UTF-8), RecursionError, and whatever a method of
     the value raises.

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Event bytes to values, results to bytes: msgspec where it agrees with the official runtime, exact code where not.
 
 The rule: what works on the official runtime may not fail here, nor mean something else. What fails there may work here;
@@ -18,7 +19,7 @@ from ..errors import ErrorType, FaultError
 from . import _official
 from ._annotation import event_class
 from ._official import Parts
-from ._plain_py import is_plain
+from .plain import is_plain
 
 JSON = "application/json"
 # What the official runtime calls a result of bytes.
@@ -133,7 +134,7 @@ def encode_json(value: Any) -> bytes:
 def _expand(value: Any, typed: bool) -> bytes | Parts:
     """Writes what the official runtime refuses and msgspec knows. One level only: the parts come back one by one.
 
-    msgspec itself gets leaves only, never a container; _plain_py.py says why.
+    msgspec itself gets leaves only, never a container; plain.py says why.
     """
     kind = type(value)
     if issubclass(kind, (date, time, timedelta)):

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Says whether a result is plain: a tree that msgspec writes exactly as the official runtime's rules demand.
 
 Everything else takes the slow road (_official.py). The rule: when in doubt, not plain; a wrong `True` would silently

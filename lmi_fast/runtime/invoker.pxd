@@ -1,0 +1,18 @@
+from ..context cimport Context
+from ..wire.invocation cimport Invocation
+from ..wire.requests cimport Post, Requests
+
+
+cdef class Invoker:
+    cdef readonly object handler
+    cdef readonly Requests requests
+    cdef public object state
+    cdef object _config
+    cdef bint _managed
+    cdef object _log_report
+    cdef object _decode
+    cdef bint _forked
+
+    cpdef tuple begin(self, Invocation invocation)
+    cpdef Post succeed(self, Invocation invocation, result)
+    cpdef Post fail(self, Invocation invocation, error)

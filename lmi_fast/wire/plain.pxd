@@ -1,0 +1,1 @@
+cpdef bint is_plain(value, int depth=*) except? False
