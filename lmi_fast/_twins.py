@@ -28,6 +28,7 @@ ONE_SOURCE = (
     "wire.requests",
     "wire.plain",
     "wire.codec",
+    "client.meaning",
     "client.connection",
     "client.pool",
     "context",

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """The second argument of every handler: what the official LambdaContext has, typed, and `current()` to find it."""
 
 from __future__ import annotations

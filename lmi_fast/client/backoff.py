@@ -13,7 +13,7 @@ CAP = 5.0  # seconds
 
 
 class Backoff:
-    """The waits of one slot."""
+    """The waits between the tries of one thing, until it succeeds."""
 
     __slots__ = ("failures",)
 
@@ -28,7 +28,3 @@ class Backoff:
         delay: float = min(CAP, FIRST * 2 ** min(self.failures - 2, 16))
         # os.urandom and not random: that module costs more to import than this one needs.
         return delay * (0.5 + os.urandom(1)[0] / 512)
-
-    def reset(self) -> None:
-        """A reply came: the next failure is a first one."""
-        self.failures = 0

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """What a reply of the Runtime API means, for both kinds of client."""
 
 from __future__ import annotations

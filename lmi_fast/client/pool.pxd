@@ -4,6 +4,7 @@ from ..wire.invocation cimport Invocation
 from ..wire.reply cimport Reply
 from ..wire.requests cimport Post, Requests
 from .connection cimport Connection, Owner
+from .meaning cimport read_next, refusal
 
 
 cdef class Pool:

@@ -139,7 +139,7 @@ class Slot(Owner):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
-        self._backoff = Backoff()
+        self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
         self._parked = False
@@ -189,7 +189,7 @@ class Slot(Owner):
             self._connection.close()  # what else may come on it belongs to no request
             self._park_later(error)
             return
-        self._backoff.reset()
+        self._backoff = None
         self._pool.received(self, invocation)
 
     def _answered(self, post: Post, reply: Reply) -> None:
@@ -218,6 +218,7 @@ class Slot(Owner):
     def _park_later(self, error: RuntimeApiError | None = None) -> None:
         self._set_parked(False)
         if not self._pool.stopping:
+            self._backoff = self._backoff or Backoff()
             self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self.park)
             if error is not None:
                 self._pool.trouble(POLL_FAILED, error)
@@ -234,7 +235,7 @@ class PostLine(Owner):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
-        self._backoff = Backoff()
+        self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         # Per post.
         self._post: Post | None = None
@@ -259,7 +260,9 @@ class PostLine(Owner):
             return  # the server closed an idle connection: the next post dials again
         if isinstance(error, ApiProtocolError):
             self._end(error)  # it arrived: the reply is what went wrong
-        elif self._backoff.failures + 1 < POST_TRIES:
+            return
+        self._backoff = self._backoff or Backoff()
+        if self._backoff.failures + 1 < POST_TRIES:
             self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self._again)
         else:
             self._end(error)
@@ -268,7 +271,7 @@ class PostLine(Owner):
         post, then_park = self._post, self._then_park
         assert post is not None
         self._post = self._then_park = None
-        self._backoff.reset()
+        self._backoff = None
         self._pool.lease_again(self)
         if then_park is not None:
             then_park.park()

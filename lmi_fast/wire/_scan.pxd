@@ -17,18 +17,18 @@ cdef inline unicode ascii_text(bytes_p text, Py_ssize_t size):
 
 
 cdef inline bint same_name(bytes_p text, Py_ssize_t size, bytes_p lower, Py_ssize_t lower_size) noexcept:
-    """Equal but for case; `lower` is letters and hyphens in lower case."""
+    """Equal but for case; `lower` is letters and hyphens in lower case, `text` is printable.
+
+    Of printable characters only a letter becomes another one of those by the bit that is set here. Without a branch per
+    character, so that the compiler makes vectors of it.
+    """
     cdef Py_ssize_t i
-    cdef unsigned char c
+    cdef unsigned char different = 0
     if size != lower_size:
         return False
     for i in range(size):
-        c = text[i]
-        if 65 <= c <= 90:
-            c |= 32
-        if c != lower[i]:
-            return False
-    return True
+        different |= (text[i] | 32) ^ lower[i]
+    return not different
 
 
 cdef inline bint is_printable(bytes_p at, bytes_p end) noexcept:

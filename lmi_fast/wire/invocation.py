@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """One invocation, as a reply to `GET /next` brings it."""
 
 from __future__ import annotations

@@ -13,13 +13,11 @@ cdef class Requests:
     cdef bytes _start
     cdef bytes _response
     cdef bytes _error
-    cdef bytes _length
-    cdef bytes _end
+    cdef dict _kinds
 
     cpdef Post response(self, Invocation invocation, bytes body, str content_type)
     cpdef Post error(self, Invocation invocation, bytes body, str error_type, str xray_cause)
+    cdef bytes _head(self, Invocation invocation, bytes common, bytes kind, bytes body)
 
 
 cdef bytes _segment(str request_id)
-cdef bytes _invocation_id(Invocation invocation)
-cdef bytes _error_headers(str error_type, str xray_cause)

@@ -47,42 +47,36 @@ class Requests:
     def __init__(self, host: str) -> None:
         common = f" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n".encode()
         self.next = b"GET /2018-06-01/runtime/invocation/next" + common + b"\r\n"
-        # A post is: _start, the request id, _response or _error, an Invocation-Id line or nothing, the headers of its
-        # kind, _length, the length of the body, _end.
+        # A post is: _start, the request id, the rest of the line and the common headers, the Invocation-Id if there is
+        # one, what is particular, the length of the body, the empty line.
         self._start = b"POST /2018-06-01/runtime/invocation/"
         self._response = b"/response" + common
-        self._error = b"/error" + common + b"Content-Type: application/json\r\n"
-        self._length = b"\r\nContent-Length: "
-        self._end = b"\r\n\r\n"
+        self._error = b"/error" + common
+        self._kinds: dict[str, bytes] = {}  # by content type: two in all
 
     def response(self, invocation: Invocation, body: bytes, content_type: str) -> Post:
         """The answer of a handler that returned."""
-        parts = (
-            self._start,
-            _segment(invocation.request_id),
-            self._response,
-            _invocation_id(invocation),
-            b"Content-Type: ",
-            content_type.encode(),
-            self._length,
-            str(len(body)).encode(),
-            self._end,
-        )
-        return Post("the response", invocation.request_id, b"".join(parts), body)
+        kind = self._kinds.get(content_type)
+        if kind is None:
+            kind = self._kinds[content_type] = b"Content-Type: %b\r\n" % content_type.encode()
+        return Post("the response", invocation.request_id, self._head(invocation, self._response, kind, body), body)
 
     def error(self, invocation: Invocation, body: bytes, error_type: str, xray_cause: str) -> Post:
         """The answer of a handler that failed; `xray_cause` is one line of ASCII, or empty."""
-        parts = (
-            self._start,
-            _segment(invocation.request_id),
-            self._error,
-            _invocation_id(invocation),
-            _error_headers(error_type, xray_cause),
-            self._length,
-            str(len(body)).encode(),
-            self._end,
-        )
-        return Post("the error report", invocation.request_id, b"".join(parts), body)
+        kind = b"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %b\r\n" % error_type.encode("ascii")
+        if xray_cause:
+            kind += b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % xray_cause.encode("ascii")
+        return Post("the error report", invocation.request_id, self._head(invocation, self._error, kind, body), body)
+
+    def _head(self, invocation: Invocation, common: bytes, kind: bytes, body: bytes) -> bytes:
+        request_id = _segment(invocation.request_id)
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        nonce = invocation.invocation_id
+        if nonce is None:
+            return b"".join((self._start, request_id, common, kind, length))
+        # Without this nonce of the delivery a late answer could meet the retry of the same request id.
+        header = b"Lambda-Runtime-Invocation-Id: "
+        return b"".join((self._start, request_id, common, header, nonce.encode(), b"\r\n", kind, length))
 
 
 def _segment(request_id: str) -> bytes:
@@ -93,17 +87,3 @@ def _segment(request_id: str) -> bytes:
     from urllib.parse import quote  # costs start-up time, and no real request id needs it
 
     return quote(request_id, safe=_SAFE).encode()
-
-
-def _invocation_id(invocation: Invocation) -> bytes:
-    # A nonce of this delivery: without it a late answer could meet the retry of the same request id.
-    if invocation.invocation_id is None:
-        return b""
-    return b"Lambda-Runtime-Invocation-Id: " + invocation.invocation_id.encode() + b"\r\n"
-
-
-def _error_headers(error_type: str, xray_cause: str) -> bytes:
-    headers = b"Lambda-Runtime-Function-Error-Type: " + error_type.encode("ascii")
-    if xray_cause:
-        headers += b"\r\nLambda-Runtime-Function-XRay-Error-Cause: " + xray_cause.encode("ascii")
-    return headers
