@@ -23,8 +23,10 @@ TWINS = {
     "lmi_fast.client.meaning": "lmi_fast/client/meaning.py",
     "lmi_fast.client.connection": "lmi_fast/client/connection.py",
     "lmi_fast.client.pool": "lmi_fast/client/pool.py",
+    "lmi_fast.client.reactor": "lmi_fast/client/reactor.py",
     "lmi_fast.context": "lmi_fast/context.py",
     "lmi_fast.runtime.invoker": "lmi_fast/runtime/invoker.py",
+    "lmi_fast.runtime.thread_driver": "lmi_fast/runtime/thread_driver.py",
 }
 
 setup(

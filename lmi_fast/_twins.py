@@ -31,8 +31,10 @@ ONE_SOURCE = (
     "client.meaning",
     "client.connection",
     "client.pool",
+    "client.reactor",
     "context",
     "runtime.invoker",
+    "runtime.thread_driver",
 )
 
 _HERE = os.path.dirname(__file__)
@@ -43,7 +45,8 @@ def _missing() -> list[str]:
     """What is not compiled."""
     modules = [*(part + "_c" for part in TWO_SOURCES), *ONE_SOURCE]
     ending = machinery.EXTENSION_SUFFIXES[0]
-    return [name for name in modules if not os.path.exists(os.path.join(_HERE, *name.split(".")) + ending)]
+    paths = {f"lmi_fast.{name}": os.path.join(_HERE, *name.split(".")) + ending for name in modules}
+    return [name for name, path in paths.items() if not os.path.exists(path)]
 
 
 def _choose() -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lmi_fast
 from lmi_fast.emulator import Status
 
-from .serving import TIMEOUT, Served
+from .serving import TIMEOUT, Served, serving
 
 FINE = "def handler(event, context): return event\n"
 
@@ -105,17 +107,17 @@ def test_no_handler(tmp_path: Path) -> None:
 
 
 def test_a_compiled_twin_that_is_asked_for_and_missing(tmp_path: Path) -> None:
-    """A copy of the package without extension modules."""
-    import shutil
-
-    import lmi_fast
-
-    shutil.copytree(
-        Path(lmi_fast.__file__).parent, tmp_path / "lmi_fast", ignore=shutil.ignore_patterns("*.so", "__pycache__")
-    )
+    """A copy of the package without some of its extension modules."""
+    package = Path(lmi_fast.__file__).parent
+    shutil.copytree(package, tmp_path / "lmi_fast", ignore=shutil.ignore_patterns("_http1_c.*.so", "__pycache__"))
     report, _ = failed(tmp_path, FINE, LMI_FAST_TWINS="compiled", PYTHONPATH=str(tmp_path))
     assert report["errorType"] == "ModuleNotFoundError"
     assert "lmi_fast.wire._http1_c" in report["errorMessage"]
+    source = "import lmi_fast\ndef handler(event, context): return [lmi_fast.__file__, *lmi_fast.twins().values()]"
+    with serving(tmp_path, source, LMI_FAST_TWINS="auto", PYTHONPATH=str(tmp_path)) as served:
+        file, *kinds = served.result({})
+    assert file == str(tmp_path / "lmi_fast" / "__init__.py")
+    assert set(kinds) == {"pure"}, "one that is missing makes all of them pure"
 
 
 def test_without_a_runtime_api_there_is_only_the_log(tmp_path: Path) -> None:

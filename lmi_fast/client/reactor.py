@@ -1,21 +1,24 @@
+# cython: annotation_typing=False
 """What a pool needs of an event loop, and a small one for threads: asyncio costs more to import than a plain handler.
 
-One thread at a time waits; any may schedule. Whoever uses a Reactor from several threads holds one lock round every call
-but `wait` and `wake`.
+One thread at a time waits; any may schedule. Whoever uses a Reactor from several threads holds one lock round every
+call but `wait` and `wake`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
-import selectors
+import select
 import time
 from collections.abc import Callable
 from contextvars import Context as Variables
 from typing import Any, Protocol
 
 Callback = Callable[..., object]
-Ready = list[tuple[selectors.SelectorKey, int]]
+Ready = list[tuple[int, int]]  # descriptors and what epoll says of them
+READ, WRITE = select.POLLIN, select.POLLOUT  # the same bits for epoll
 
 
 class Timer(Protocol):
@@ -39,10 +42,10 @@ class Reactor:
     """A Loop that is run by hand: `ready = wait(timeout())`, then `handle(ready)`."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        woken, self._waker = os.pipe()
+        self._poller = select.epoll() if hasattr(select, "epoll") else _Poll(self.wake)
         self._watched: dict[int, _Watched] = {}
         self._timers: list[_Timer] = []
-        woken, self._waker = os.pipe()
         for end in (woken, self._waker):
             os.set_blocking(end, False)
         self.add_reader(woken, lambda: os.read(woken, 4096))
@@ -53,16 +56,19 @@ class Reactor:
 
     def wait(self, timeout: float | None) -> Ready:
         """Waits for what is watched, for wake(), or for `timeout` seconds."""
-        return self._selector.select(timeout)
+        return self._poller.poll(timeout)
 
     def handle(self, ready: Ready) -> None:
         """Calls back for what `wait` returned, and what is due."""
-        for key, events in ready:
-            watched: _Watched = key.data
-            # A callback may have removed another one that is further down: then there is none any more.
-            if events & selectors.EVENT_READ and watched.reader is not None:
+        for fd, events in ready:
+            # A callback may have removed what is further down; and what took its place is not ready: it tries in vain.
+            watched = self._watched.get(fd)
+            if watched is None:
+                continue
+            # Errors and the end of a stream are told to both.
+            if watched.reader is not None and events & ~WRITE:
                 watched.reader()
-            if events & selectors.EVENT_WRITE and watched.writer is not None:
+            if watched.writer is not None and events & ~READ:
                 watched.writer()
         while self._timers and self._timers[0].when <= time.monotonic():
             timer = heapq.heappop(self._timers)
@@ -71,10 +77,8 @@ class Reactor:
 
     def wake(self) -> None:
         """For any thread, and for signal handlers: ends a wait, the next one if there is none."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # it is full of such bytes
             os.write(self._waker, b"\0")
-        except BlockingIOError:
-            pass  # it is full of such bytes
 
     def add_reader(self, fd: int, callback: Callback) -> None:
         """`callback` is called whenever there is something to read."""
@@ -122,12 +126,12 @@ class Reactor:
         if events == watched.selected:
             return
         if not events:
-            self._selector.unregister(fd)
+            self._poller.unregister(fd)
             del self._watched[fd]
         elif watched.selected:
-            self._selector.modify(fd, events, watched)
+            self._poller.modify(fd, events)
         else:
-            self._selector.register(fd, events, watched)
+            self._poller.register(fd, events)
         watched.selected = events
 
 
@@ -142,7 +146,7 @@ class _Watched:
         self.selected = 0  # what the kernel was told
 
     def events(self) -> int:
-        return (self.reader is not None and selectors.EVENT_READ) | (self.writer is not None and selectors.EVENT_WRITE)
+        return (READ if self.reader is not None else 0) | (WRITE if self.writer is not None else 0)
 
 
 class _Timer:
@@ -158,3 +162,26 @@ class _Timer:
 
     def __lt__(self, other: _Timer) -> bool:
         return self.when < other.when
+
+
+class _Poll:
+    """What there is instead of epoll elsewhere than on Linux, where one develops and does not serve."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._poll = select.poll()
+        self._changed = changed  # a wait that is under way does not see it
+
+    def register(self, fd: int, events: int) -> None:
+        self._poll.register(fd, events)
+        self._changed()
+
+    def modify(self, fd: int, events: int) -> None:
+        self._poll.modify(fd, events)
+        self._changed()
+
+    def unregister(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        self._changed()
+
+    def poll(self, timeout: float | None) -> Ready:
+        return self._poll.poll(None if timeout is None else timeout * 1000)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple, cast
 
 from ..errors import FaultError
@@ -18,7 +18,7 @@ from ..wire.codec import encode_json
 # What a class calls itself, and where an error came from, even where the user's class has made properties of these.
 _class_name = type.__dict__["__name__"].__get__
 _traceback = vars(BaseException)["__traceback__"].__get__
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_OURS = __name__.partition(".")[0]
 # Between our call of import_module() and the user's module.
 _IMPORTING = ("<frozen importlib", os.path.dirname(importlib.__file__) + os.sep)
 # POST .../error takes 1 MiB (requestBodyLimitBytes of the Runtime API server); a report above it would be lost.
@@ -90,12 +90,15 @@ def _message(error: BaseException) -> str:
 
 
 def _user_frames(trace: TracebackType | None) -> list[_Frame]:
-    summary = traceback.extract_tb(trace)
-    frames = [_Frame(f.filename, f.lineno or 0, f.name, f.line or "") for f in summary]
-    for i, frame in enumerate(frames):
-        if not frame.path.startswith((_PACKAGE, *_IMPORTING)):
-            return frames[i:]
-    return []
+    while trace is not None and _is_ours(trace.tb_frame):
+        trace = trace.tb_next
+    return [_Frame(f.filename, f.lineno or 0, f.name, f.line or "") for f in traceback.extract_tb(trace)]
+
+
+def _is_ours(frame: FrameType) -> bool:
+    # By the module: a compiled frame has another path than its source.
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] == _OURS or frame.f_code.co_filename.startswith(_IMPORTING)
 
 
 def _format(frames: list[_Frame]) -> list[str]:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Runs plain `def` handlers: on threads, over the same pool as the other driver; asyncio is never imported.
 
 One worker at a time waits for the Runtime API, for all slots. With the events it finds it passes the turn to wait on to
@@ -30,6 +31,7 @@ class ThreadDriver:
     def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
         self._service = service
+        self._variables = service.variables
         self._invoker = service.invoker
         self._managed = service.park_first
         self._slots = service.slots
@@ -102,17 +104,15 @@ class ThreadDriver:
         self._begin.wait()
         job: Job | None = None
         while not self._ended.is_set():
-            if job is None:
-                job = self._next_job()
-            else:
-                job = self._serve(*job)
+            job = self._next_job() if job is None else self._serve(job)
             while self._noted:
                 with contextlib.suppress(IndexError):  # another worker was quicker
                     self._service.trouble(*self._noted.popleft())
 
-    def _serve(self, slot: Slot, invocation: Invocation) -> Job | None:
-        """Answers `invocation`; returns the next one that is there already."""
-        post = self._service.variables.copy().run(self._call, invocation)
+    def _serve(self, job: Job) -> Job | None:
+        """Answers an invocation; returns the next one that is there already."""
+        slot, invocation = job
+        post = self._variables.copy().run(self._call, invocation)
         with self._lock:
             self._stop_if_asked()
             self._pool.answer(slot, post)

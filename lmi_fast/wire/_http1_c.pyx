@@ -9,7 +9,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcmp, memcpy
 
-from ._scan cimport ascii_text, bytes_p, hex_digit, is_printable, same_name
+from ._scan cimport ascii_text, bytes_p, hex_digit, is_printable, number, same_name
 from .reply cimport Reply
 
 from ..errors import ApiProtocolError
@@ -201,6 +201,9 @@ cdef class Reader:
 
     cdef int _keep(self, Reply reply, Header header, bytes_p value, Py_ssize_t size) except -1:
         cdef unicode text
+        if header == DEADLINE_MS:
+            reply.deadline_ms = number(value, size)
+            return 0
         if header == CONTENT_TYPE and size == 16 and memcmp(value, b"application/json", 16) == 0:
             text = JSON
         else:
@@ -209,8 +212,6 @@ cdef class Reader:
             reply.content_type = text
         elif header == REQUEST_ID:
             reply.request_id = text
-        elif header == DEADLINE_MS:
-            reply.deadline_ms = text
         elif header == FUNCTION_ARN:
             reply.function_arn = text
         elif header == TRACE_ID:

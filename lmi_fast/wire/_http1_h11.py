@@ -71,7 +71,7 @@ class Arbiter:
         reply = Reply(self._response.status_code, keep_alive)
         for name, value in self._response.headers:
             if name in _KEPT:
-                setattr(reply, _KEPT[name], _text(value))
+                reply.keep(_KEPT[name], _text(value))
         reply.body = bytes(self._body)
         return reply
 

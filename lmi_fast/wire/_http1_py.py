@@ -128,7 +128,7 @@ class Reader:
             key = name.lower()
             value = value.strip(b" ")
             if key in _KEPT:
-                setattr(reply, _KEPT[key], value.decode("ascii"))
+                reply.keep(_KEPT[key], value.decode("ascii"))
             elif key not in _KNOWN:
                 if not name or name.translate(None, _TOKEN):
                     raise _NotRecognised

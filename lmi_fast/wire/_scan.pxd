@@ -40,6 +40,19 @@ cdef inline bint is_printable(bytes_p at, bytes_p end) noexcept:
     return not odd
 
 
+cdef inline long long number(bytes_p text, Py_ssize_t size) noexcept:
+    """Of up to 18 decimal digits; 0 for anything else."""
+    cdef long long value = 0
+    cdef Py_ssize_t i
+    if size > 18:
+        return 0
+    for i in range(size):
+        if not 48 <= text[i] <= 57:
+            return 0
+        value = 10 * value + (text[i] - 48)
+    return value
+
+
 cdef inline int hex_digit(unsigned char c) noexcept:
     if 48 <= c <= 57:
         return c - 48

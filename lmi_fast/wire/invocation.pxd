@@ -1,6 +1,11 @@
+cimport cython
+
 from .reply cimport Reply
 
 
+# What it holds is text and bytes: no cycles.
+@cython.no_gc
+@cython.freelist(64)
 cdef class Invocation:
     cdef readonly str request_id
     cdef readonly str invocation_id
@@ -12,6 +17,3 @@ cdef class Invocation:
     cdef readonly str tenant_id
     cdef readonly str content_type
     cdef readonly object event
-
-
-cdef long long _milliseconds(str text) except? -1

@@ -32,8 +32,7 @@ class Invocation:
         self.request_id: str = reply.request_id
         # The nonce of this delivery, to be echoed; None where the platform does not send one.
         self.invocation_id = reply.invocation_id or None
-        # Milliseconds since the epoch; 0 where there is none, as in the official context.
-        self.deadline_ms = _milliseconds(reply.deadline_ms)
+        self.deadline_ms = reply.deadline_ms
         self.function_arn = reply.function_arn or None
         self.trace_id = reply.trace_id or None
         self.client_context = reply.client_context or None  # JSON
@@ -44,10 +43,3 @@ class Invocation:
 
     def __repr__(self) -> str:
         return f"Invocation({self.request_id}, {len(self.event)} bytes of {self.content_type})"
-
-
-def _milliseconds(text: str | None) -> int:
-    # 18 digits are 31 million years, and still a C long and a float.
-    if text is not None and text.isdecimal() and text.isascii() and len(text) <= 18:
-        return int(text)
-    return 0

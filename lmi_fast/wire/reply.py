@@ -29,6 +29,14 @@ MAX_FAST_HEAD = 1 << 16
 MAX_BODY = 1 << 26
 
 
+def milliseconds(text: str) -> int:
+    """The number of a deadline; 0 for anything else."""
+    # 18 digits are 31 million years, and still a C long and a float.
+    if text.isdecimal() and text.isascii() and len(text) <= 18:
+        return int(text)
+    return 0
+
+
 class Reply:
     """One whole reply. A header that did not come is None; of repeated ones the last is kept."""
 
@@ -41,7 +49,7 @@ class Reply:
         self.body: bytes | bytearray = b""
         self.content_type: str | None = None
         self.request_id: str | None = None
-        self.deadline_ms: str | None = None
+        self.deadline_ms = 0  # since the epoch; 0 where there is none, as in the official context
         self.function_arn: str | None = None
         self.trace_id: str | None = None
         self.client_context: str | None = None
@@ -53,11 +61,15 @@ class Reply:
     def headers(self) -> dict[str, str]:
         """The kept headers that came, under their names in lower case."""
         found = {name: getattr(self, attribute) for name, attribute in KEPT_HEADERS.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: str(value) for name, value in found.items() if value is not None and value != 0}
 
     def is_event(self) -> bool:
         """True for a reply that can only be one to `GET /next`."""
         return self.status == 200 and self.request_id is not None
+
+    def keep(self, attribute: str, value: str) -> None:
+        """Sets the attribute of a kept header."""
+        setattr(self, attribute, milliseconds(value) if attribute == "deadline_ms" else value)
 
     def __repr__(self) -> str:
         close = "" if self.keep_alive else ", close"

@@ -1,6 +1,11 @@
+cimport cython
+
 from .invocation cimport Invocation
 
 
+# What it holds is text and bytes: no cycles.
+@cython.no_gc
+@cython.freelist(64)
 cdef class Post:
     cdef str _what
     cdef readonly str request_id

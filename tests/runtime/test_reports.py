@@ -76,7 +76,7 @@ def test_same_fields_as_the_official_report(name: str, tmp_path: Path) -> None:
 
 def test_the_stack_starts_at_the_users_frame(tmp_path: Path) -> None:
     """Frames of lmi_fast before the handler's are cut; those between frames of the user's are not."""
-    ours: dict[str, Any] = {}
+    ours: dict[str, Any] = {"__name__": "lmi_fast.runtime.made_up"}
     inside = str(Path(lmi_fast.__file__).parent / "runtime" / "made_up.py")
     exec(compile("def call(function):\n    return function()\n", inside, "exec"), ours)
     handler = user_code(SOURCES["plain"], tmp_path)

@@ -48,7 +48,7 @@ def reply(headers: dict[str, str], body: bytes = b"{}") -> Reply:
     """A whole reply with these of the KEPT_HEADERS."""
     made = Reply(200, True)
     for name, value in headers.items():
-        setattr(made, KEPT_HEADERS[name], value)
+        made.keep(KEPT_HEADERS[name], value)
     made.body = body
     return made
 

@@ -1,0 +1,25 @@
+cimport cython
+
+
+cdef class Reactor:
+    cdef object _poller
+    cdef dict _watched
+    cdef list _timers
+    cdef object _waker
+
+    cpdef timeout(self)
+    cpdef wait(self, timeout)
+    @cython.locals(fd=int, events=int, watched=_Watched)
+    cpdef handle(self, list ready)
+    cpdef wake(self)
+    cdef _Watched _watch(self, fd)
+    @cython.locals(watched=_Watched)
+    cdef _update(self, fd)
+
+
+cdef class _Watched:
+    cdef object reader
+    cdef object writer
+    cdef int selected
+
+    cdef int events(self)
