@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import NamedTuple
 
 from .errors import ConfigError
 
@@ -21,30 +20,59 @@ DRIVERS = ("auto", "async", "threads")
 LOOPS = ("auto", "uvloop", "asyncio")
 
 
-class Function(NamedTuple):
+class Function:
     """What the context of every invocation says of the function."""
 
-    name: str | None
-    version: str | None
-    memory_limit_in_mb: str | None  # text, as the official context has it
-    log_group_name: str | None
-    log_stream_name: str | None
+    __slots__ = ("log_group_name", "log_stream_name", "memory_limit_in_mb", "name", "version")
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")  # text, as the official context has it
+        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
 
 
-class Config(NamedTuple):  # not a dataclass: that module costs more to import than all of ours
+class Config:
     """The configuration of one process. Names follow the variables."""
 
-    runtime_api: str  # "host:port"
-    handler: str | None
-    # None: Lambda (default) mode. Its presence is what marks Managed Instances.
-    max_concurrency: int | None
-    log_format: str  # "JSON" or "TEXT"
-    log_level: str | None  # a name of the logging module
-    telemetry_log_fd: int | None
-    task_root: str | None
-    driver: str
-    loop: str
-    function: Function
+    # No dataclass or NamedTuple: making such a class takes longer at start-up than all else that is done here.
+    __slots__ = (
+        "driver",
+        "function",
+        "handler",
+        "log_format",
+        "log_level",
+        "loop",
+        "max_concurrency",
+        "runtime_api",
+        "task_root",
+        "telemetry_log_fd",
+    )
+
+    def __init__(self, handler: str | None, environ: MutableMapping[str, str]) -> None:
+        """See read_config()."""
+        runtime_api = environ.get("AWS_LAMBDA_RUNTIME_API")
+        if not runtime_api:
+            raise ConfigError(
+                "AWS_LAMBDA_RUNTIME_API",
+                runtime_api,
+                "host:port of the Runtime API; Lambda and its emulator set it, so run lmi_fast inside one of them",
+            )
+        self.runtime_api = runtime_api  # "host:port"
+        self.handler = handler or environ.get("_HANDLER") or None
+        # None: Lambda (default) mode. Its presence is what marks Managed Instances.
+        self.max_concurrency = _whole_number(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 1, MAX_SLOTS)
+        level = _one_of(environ, "AWS_LAMBDA_LOG_LEVEL", LOG_LEVELS)
+        self.log_level = "DEBUG" if level == "TRACE" else level  # a name of the logging module
+        # Managed Instances log JSON only (Building a custom runtime for Lambda); elsewhere text is the default.
+        log_format = _one_of(environ, "AWS_LAMBDA_LOG_FORMAT", ("JSON", "TEXT"))
+        self.log_format = log_format or ("JSON" if self.max_concurrency is not None else "TEXT")
+        self.telemetry_log_fd = _telemetry_log_fd(environ)
+        self.task_root = environ.get("LAMBDA_TASK_ROOT") or None
+        self.driver = _one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto"
+        self.loop = _one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto"
+        self.function = Function(environ)
 
     @property
     def managed(self) -> bool:
@@ -62,35 +90,7 @@ def read_config(handler: str | None = None, environ: MutableMapping[str, str] = 
 
     _LAMBDA_TELEMETRY_LOG_FD is removed from `environ`, as the official runtime does: the descriptor is the runtime's.
     """
-    runtime_api = environ.get("AWS_LAMBDA_RUNTIME_API")
-    if not runtime_api:
-        raise ConfigError(
-            "AWS_LAMBDA_RUNTIME_API",
-            runtime_api,
-            "host:port of the Runtime API; Lambda and its emulator set it, so run lmi_fast inside one of them",
-        )
-    max_concurrency = _whole_number(environ, "AWS_LAMBDA_MAX_CONCURRENCY", 1, MAX_SLOTS)
-    level = _one_of(environ, "AWS_LAMBDA_LOG_LEVEL", LOG_LEVELS)
-    # Managed Instances log JSON only (Building a custom runtime for Lambda); elsewhere text is the default.
-    log_format = _one_of(environ, "AWS_LAMBDA_LOG_FORMAT", ("JSON", "TEXT"))
-    return Config(
-        runtime_api=runtime_api,
-        handler=handler or environ.get("_HANDLER") or None,
-        max_concurrency=max_concurrency,
-        log_format=log_format or ("JSON" if max_concurrency is not None else "TEXT"),
-        log_level="DEBUG" if level == "TRACE" else level,
-        telemetry_log_fd=_telemetry_log_fd(environ),
-        task_root=environ.get("LAMBDA_TASK_ROOT") or None,
-        driver=_one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto",
-        loop=_one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto",
-        function=Function(
-            name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
-            version=environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
-            memory_limit_in_mb=environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
-            log_group_name=environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
-            log_stream_name=environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
-        ),
-    )
+    return Config(handler, environ)
 
 
 def _whole_number(environ: Mapping[str, str], variable: str, low: int, high: int) -> int | None:

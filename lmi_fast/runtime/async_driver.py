@@ -31,6 +31,10 @@ else:
         return loop.create_task(coroutine, context=variables)
 
 
+# Seconds for the first polls to go out, before anything else is done.
+DIAL = 0.001
+
+
 class AsyncDriver:
     """`run()` serves until `stop()` is called on the loop."""
 
@@ -41,6 +45,7 @@ class AsyncDriver:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._ended = False
+        self._failed: Exception | None = None
         self._pool = Pool(
             loop,
             service.address,
@@ -54,16 +59,26 @@ class AsyncDriver:
     def run(self, drain: float) -> None:
         """Serves; once stopped, waits up to `drain` seconds for running handlers and then cancels them."""
         self._loop.call_soon(self._pool.start)
+        self._loop.call_later(DIAL, self._load)
         # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
         while not self._stopping:
             try:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
                 log_stray_exit(error)
+        if self._failed is not None:
+            raise self._failed
         self._pool.stop()
         run_until_complete(self._loop, self._loop.create_task(self._drain(drain)))
         self._ended = True
         self._pool.close()
+
+    def _load(self) -> None:
+        try:
+            self._invoker.load()
+        except Exception as error:  # without it nothing can be served
+            self._failed = error
+            self.stop()
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""

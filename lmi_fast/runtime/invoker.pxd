@@ -11,8 +11,11 @@ cdef class Invoker:
     cdef bint _managed
     cdef object _log_report
     cdef object _decode
+    cdef object _encode
+    cdef object _make_report
     cdef bint _forked
 
+    cpdef load(self)
     cpdef tuple begin(self, Invocation invocation)
     cpdef Post succeed(self, Invocation invocation, result)
     cpdef Post fail(self, Invocation invocation, error)

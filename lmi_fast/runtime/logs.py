@@ -6,10 +6,11 @@ JsonFormatter, with milliseconds. Text is the official runtime's as well.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .. import sink
@@ -18,7 +19,6 @@ from ..context import CURRENT
 
 # What a LogRecord has without `extra=`, and what the filter adds.
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id", "message", "asctime"}
-_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
 
 def timestamp(seconds: float) -> str:
@@ -72,10 +72,18 @@ class JsonFormatter(logging.Formatter):
 
 def encode_line(fields: dict[str, Any]) -> str:
     """`fields` as one line of JSON with its newline; what cannot be encoded becomes its str()."""
+    encode = _encoder()
     try:
-        return _encode(fields) + "\n"
+        return encode(fields) + "\n"
     except (ValueError, TypeError, RecursionError):  # circular, or with keys that are no keys in JSON
-        return _encode({str(key): str(value) for key, value in fields.items()}) + "\n"
+        return encode({str(key): str(value) for key, value in fields.items()}) + "\n"
+
+
+@cache
+def _encoder() -> Callable[[object], str]:
+    import json  # with the first record: it costs start-up time
+
+    return json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
 
 class TextFormatter(logging.Formatter):
@@ -167,7 +175,7 @@ def log_start(config: Config, driver: str, twins: dict[str, str]) -> None:
                 "executionEnvironmentMaxConcurrency": config.slots,
             }
         )
-    live = ", ".join(f"{part.rpartition('.')[2].strip('_')} {kind}" for part, kind in twins.items())
+    live = " and ".join(dict.fromkeys(twins.values()))
     logging.getLogger("lmi_fast").info("serving %d at once on %s; %s", config.slots, driver, live)
 
 

@@ -24,7 +24,6 @@ from ..config import Config, likely_log_format, put_task_root_on_path, read_conf
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
 from . import logs
 from .handler import Handler, check_handler, is_async, load_handler
-from .reports import make_report
 
 if TYPE_CHECKING:
     from .service import Service
@@ -56,6 +55,8 @@ def run(handler: Handler | str | None = None) -> None:
     try:
         finish()
     except BaseException as error:
+        from .reports import make_report
+
         logs.log_report(make_report(error).fields, config.log_format)
         _exit_at_once(1)
 
@@ -79,6 +80,8 @@ class _InitPhase:
             return
         if kind is ConfigError:
             error = FaultError(ErrorType.CONFIG, str(error))
+        from .reports import make_report  # it costs start-up time
+
         report = make_report(error)
         log_format = self.config.log_format if self.config is not None else likely_log_format()
         logs.log_report(report.fields, log_format)

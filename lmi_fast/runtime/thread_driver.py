@@ -24,6 +24,9 @@ from .service import Service
 
 Job = tuple[Slot, Invocation]
 
+# Seconds for the first polls to go out, before anything else is done.
+DIAL = 0.05
+
 
 class ThreadDriver:
     """`start()` and then `run()` serve until `stop()` is called, from a signal handler or another thread."""
@@ -67,6 +70,10 @@ class ThreadDriver:
         self._drain = drain
         with self._lock:
             self._pool.start()
+        ready = self._reactor.wait(DIAL)
+        with self._lock:
+            self._reactor.handle(ready)
+        self._invoker.load()
         self._begin.set()
         if self._managed:
             wait()
