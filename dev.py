@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 NEWEST = "3.13"  # what Managed Instances run; the tests run on it too, where the machine has it
-EXTRAS = {"demo": "", "test": "[test]"}
+EXTRAS = {"demo": "", "test": "[test]", "bench": "[bench]"}
 
 
 def main() -> int:
@@ -35,7 +35,8 @@ def main() -> int:
     if chosen.command == "demo":
         return run(environment(sys.executable, "demo"), "-m", "examples.demo", *chosen.arguments)
     if chosen.command == "bench":
-        return run(environment(sys.executable, "demo"), "-m", "bench", *chosen.arguments)
+        # On the Python that Managed Instances run, if it is here, and with nothing installed that a function has not.
+        return run(environment(find_python(NEWEST) or sys.executable, "bench"), "-m", "bench", *chosen.arguments)
     return test(chosen.arguments)
 
 
@@ -67,7 +68,8 @@ def environment(base: str, kind: str) -> str:
     """The Python of a virtual environment made with the interpreter `base`, with lmi_fast and what `kind` needs."""
     version = output(base, "import sys; print('%d.%d' % sys.version_info[:2])")
     mode = os.environ.get("LMI_FAST_BUILD") or "auto"
-    folder = ROOT / f".venv-{version}" if mode == "auto" else ROOT / f".venv-{version}-build-{mode}"
+    name = [version, *(["bench"] if kind == "bench" else []), *([f"build-{mode}"] if mode != "auto" else [])]
+    folder = ROOT / f".venv-{'-'.join(name)}"
     python = str(folder / "bin" / "python")
     wanted = fingerprint(EXTRAS[kind])
     stamp = folder / f"installed-{kind}"
@@ -90,7 +92,9 @@ def environment(base: str, kind: str) -> str:
 def fingerprint(extras: str) -> str:
     """Changes when an environment has to be made again."""
     digest = hashlib.sha256(extras.encode())
-    for path in [ROOT / "pyproject.toml", ROOT / "setup.py", *sorted(ROOT.glob("lmi_fast/**/*.py[xd]"))]:
+    types = sorted(ROOT.glob("lmi_fast/**/*.pxd"))
+    sources = [source for path in types for source in (path.with_suffix(".py"), path.with_suffix(".pyx"))]
+    for path in [ROOT / "pyproject.toml", ROOT / "setup.py", *types, *(path for path in sources if path.exists())]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -45,7 +45,7 @@ ALL = [
     rivals.NODE,
     rivals.NODE_ONE,
     rivals.AWSLAMBDARIC,
-    rivals.AWSLAMBDARIC_MANAGED,
+    rivals.AWSLAMBDARIC_IMAGE,
 ]
 QUICK = [rivals.FLOOR_PIPELINED, rivals.FLOOR, *FEW]
 

@@ -196,15 +196,16 @@ RUST = Runtime("Rust lambda_runtime", _rust)
 GO = Runtime("Go aws-lambda-go", _go)
 NODE = _node_runtime("Node aws-lambda-ric")
 NODE_ONE = _node_runtime("Node aws-lambda-ric, one thread", AWS_LAMBDA_NODEJS_WORKER_COUNT="1")
-# Without AWS_EXECUTION_ENV it polls without a thread for each invocation, as in container images: its cheaper way.
-AWSLAMBDARIC = Runtime("awslambdaric", _awslambdaric, "handler", works=PYTHON_WORKS)
-AWSLAMBDARIC_MANAGED = Runtime(
-    "awslambdaric, as in the managed runtime",
+# As AWS's managed runtimes start it; with this variable each of its processes polls on a thread of its own.
+AWSLAMBDARIC = Runtime(
+    "awslambdaric",
     _awslambdaric,
     "handler",
     {"AWS_EXECUTION_ENV": f"AWS_Lambda_python{VERSION}"},
     works=PYTHON_WORKS,
 )
+# As in a container image: cheaper, without that thread, and without its retries.
+AWSLAMBDARIC_IMAGE = Runtime("awslambdaric, container image", _awslambdaric, "handler", works=PYTHON_WORKS)
 FLOOR = _floor("serial")
 FLOOR_PIPELINED = _floor("pipelined")
 

@@ -4,8 +4,8 @@ Where bytes are read and sockets are called, a part `x` has two sources: `_x_py`
 bytes, `_x_h11` (all of it through h11). What only keeps objects and calls the others has one source, `x.py`, which is
 compiled as it stands with the types in `x.pxd`: the extension module lies beside it, and Python prefers it.
 
-LMI_FAST_TWINS chooses: `auto` (compiled where all was built, else pure), `pure`, `compiled`, `h11`. The variable is read
-here and not in config.py because the choice is made at import, before there is a configuration.
+LMI_FAST_TWINS chooses: `auto` (compiled where all was built, else pure), `pure`, `compiled`, `h11`. The variable is
+read here and not in config.py because the choice is made at import, before there is a configuration.
 """
 
 from __future__ import annotations

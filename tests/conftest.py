@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import pytest
+
+PACKAGE = Path(str(importlib.util.find_spec("lmi_fast").origin)).parent  # type: ignore[union-attr]
+STALE = [
+    module.name
+    for types in PACKAGE.rglob("*.pxd")
+    for source in (types.with_suffix(".py"), types.with_suffix(".pyx"))
+    if source.exists() and (module := types.with_suffix(EXTENSION_SUFFIXES[0])).exists()
+    if module.stat().st_mtime < max(source.stat().st_mtime, types.stat().st_mtime)
+]
+if STALE:
+    pytest.exit(f"older than their sources: {', '.join(STALE)}; LMI_FAST_BUILD=yes pip install -e . compiles them", 3)
 
 HAVE_COMPILED = importlib.util.find_spec("lmi_fast.wire._http1_c") is not None
 KINDS = ["pure", "compiled", "h11"]

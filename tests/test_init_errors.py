@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,28 @@ def test_text_log_of_an_init_error(tmp_path: Path) -> None:
         assert served.api.wait_for_init_error(TIMEOUT).error_type == "Function.ZeroDivisionError"
         assert served.exit_code() == 1
         assert served.output.startswith("[ERROR] ZeroDivisionError: division by zero\rTraceback")
+
+
+@pytest.mark.parametrize("handler", ["async", "plain"])
+def test_a_msgspec_that_is_not_for_this_machine(tmp_path: Path, handler: str) -> None:
+    """Such as one installed for another CPU: found before the first poll, though it is imported behind it."""
+    (tmp_path / "msgspec").mkdir()
+    (tmp_path / "msgspec" / "__init__.py").write_text("from ._core import Struct\n")
+    (tmp_path / "msgspec" / "_core.cpython-39-powerpc-linux-gnu.so").touch()
+    source = FINE if handler == "plain" else "async " + FINE
+    with Served(tmp_path, source, PYTHONPATH=f"{tmp_path}:{Path(lmi_fast.__file__).parents[1]}") as served:
+        assert served.exit_code() == 1
+        assert served.api.stats.requests.get("next", 0) == 0
+        assert "No module named 'msgspec._core'" in served.output
+
+
+@pytest.mark.parametrize("handler", ["async", "plain"])
+def test_a_msgspec_that_cannot_be_imported_after_all(tmp_path: Path, handler: str) -> None:
+    """Nothing can be served without it: the process ends and says why."""
+    (tmp_path / "msgspec").mkdir()
+    (tmp_path / "msgspec" / "__init__.py").write_text("raise ImportError('this one is broken')\n")
+    (tmp_path / "msgspec" / f"_core{EXTENSION_SUFFIXES[0]}").touch()
+    source = FINE if handler == "plain" else "async " + FINE
+    with Served(tmp_path, source, PYTHONPATH=f"{tmp_path}:{Path(lmi_fast.__file__).parents[1]}") as served:
+        assert served.exit_code() == 1
+        assert "this one is broken" in served.output

@@ -38,7 +38,7 @@ class Owner:
         raise NotImplementedError
 
     def lost(self, error: RuntimeApiError) -> None:
-        """The connection broke, and all that is awaited is lost. Told of an idle connection too that the server closes."""
+        """The connection broke, and all that is awaited is lost. Told too of an idle one that the server closes."""
         raise NotImplementedError
 
 
@@ -58,9 +58,7 @@ class Connection:
         "awaited",
     )
 
-    def __init__(
-        self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray
-    ) -> None:
+    def __init__(self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray) -> None:
         """`variables`: the context variables of no invocation, for callbacks; one that is scheduled while a handler
         runs would have the handler's. `scratch` may be shared with every connection of the loop.
         """

@@ -2,7 +2,7 @@ cimport cython
 
 
 cdef class Reactor:
-    cdef object _poller
+    cdef object _epoll
     cdef dict _watched
     cdef list _timers
     cdef object _waker

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 Callback = Callable[..., object]
 Ready = list[tuple[int, int]]  # descriptors and what epoll says of them
-READ, WRITE = select.POLLIN, select.POLLOUT  # the same bits for epoll
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
 class Timer(Protocol):
@@ -43,7 +43,7 @@ class Reactor:
 
     def __init__(self) -> None:
         woken, self._waker = os.pipe()
-        self._poller = select.epoll() if hasattr(select, "epoll") else _Poll(self.wake)
+        self._epoll = select.epoll()
         self._watched: dict[int, _Watched] = {}
         self._timers: list[_Timer] = []
         for end in (woken, self._waker):
@@ -56,7 +56,7 @@ class Reactor:
 
     def wait(self, timeout: float | None) -> Ready:
         """Waits for what is watched, for wake(), or for `timeout` seconds."""
-        return self._poller.poll(timeout)
+        return self._epoll.poll(timeout)
 
     def handle(self, ready: Ready) -> None:
         """Calls back for what `wait` returned, and what is due."""
@@ -126,12 +126,12 @@ class Reactor:
         if events == watched.selected:
             return
         if not events:
-            self._poller.unregister(fd)
+            self._epoll.unregister(fd)
             del self._watched[fd]
         elif watched.selected:
-            self._poller.modify(fd, events)
+            self._epoll.modify(fd, events)
         else:
-            self._poller.register(fd, events)
+            self._epoll.register(fd, events)
         watched.selected = events
 
 
@@ -146,6 +146,7 @@ class _Watched:
         self.selected = 0  # what the kernel was told
 
     def events(self) -> int:
+        """What the kernel is to look for."""
         return (READ if self.reader is not None else 0) | (WRITE if self.writer is not None else 0)
 
 
@@ -162,26 +163,3 @@ class _Timer:
 
     def __lt__(self, other: _Timer) -> bool:
         return self.when < other.when
-
-
-class _Poll:
-    """What there is instead of epoll elsewhere than on Linux, where one develops and does not serve."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._poll = select.poll()
-        self._changed = changed  # a wait that is under way does not see it
-
-    def register(self, fd: int, events: int) -> None:
-        self._poll.register(fd, events)
-        self._changed()
-
-    def modify(self, fd: int, events: int) -> None:
-        self._poll.modify(fd, events)
-        self._changed()
-
-    def unregister(self, fd: int) -> None:
-        self._poll.unregister(fd)
-        self._changed()
-
-    def poll(self, timeout: float | None) -> Ready:
-        return self._poll.poll(None if timeout is None else timeout * 1000)

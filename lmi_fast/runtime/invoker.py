@@ -85,7 +85,8 @@ class Invoker:
             set_trace_id(invocation.trace_id)
         context = Context(invocation, self._config, self.state)
         CURRENT.set(context)
-        return self._decode(invocation.event, invocation.content_type), context
+        encoded, invocation.event = invocation.event, b""  # a large one is not kept while the handler runs
+        return self._decode(encoded, invocation.content_type), context
 
     def succeed(self, invocation: Invocation, result: Any) -> Post:
         """The answer of a handler that returned `result`. Raises FaultError for a result that cannot be sent."""

@@ -53,6 +53,7 @@ cdef class Reader:
     cdef bint _read_status(self, bytes_p line, Py_ssize_t size, Reply reply) noexcept
     cdef Reply _read_body(self, bytes_p data, Py_ssize_t size)
     cdef Reply _read_chunks(self, bytes_p data, Py_ssize_t size)
+    cdef int _append(self, bytes_p data, Py_ssize_t size) except -1
     cdef Reply _read_last_chunk(self, bytes_p data, Py_ssize_t size, Py_ssize_t line)
     cdef Reply _give_up_chunks(self, bytes_p rest, Py_ssize_t size)
     cdef Reply _finish(self, bytes leftover)

@@ -5,7 +5,7 @@ Bytes are scanned between a pointer and an explicit end, never by index beyond i
 to the Arbiter, so no rule of HTTP lives here that is not also in the pure twin.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcmp, memcpy
 
@@ -292,7 +292,7 @@ cdef class Reader:
         while True:
             if self._left > 2:
                 part = min(self._left - 2, size - at)
-                self._body += PyBytes_FromStringAndSize(<const char *> (data + at), part)
+                self._append(data + at, part)
                 self._left -= part
                 at += part
                 if self._left > 2:
@@ -326,6 +326,12 @@ cdef class Reader:
                 return self._give_up_chunks(data + at, size - at)
             self._left = chunk + 2
             at += digits + 2
+
+    cdef int _append(self, bytes_p data, Py_ssize_t size) except -1:
+        cdef Py_ssize_t before = len(self._body)
+        PyByteArray_Resize(self._body, before + size)
+        memcpy(PyByteArray_AS_STRING(self._body) + before, data, size)
+        return 0
 
     cdef Reply _read_last_chunk(self, bytes_p data, Py_ssize_t size, Py_ssize_t line):
         """The last chunk begins at `data`; its first line is `line` bytes long, and no trailer should follow."""

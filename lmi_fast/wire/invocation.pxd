@@ -16,4 +16,4 @@ cdef class Invocation:
     cdef readonly str cognito_identity
     cdef readonly str tenant_id
     cdef readonly str content_type
-    cdef readonly object event
+    cdef public object event

@@ -63,7 +63,9 @@ class Requests:
 
     def error(self, invocation: Invocation, body: bytes, error_type: str, xray_cause: str) -> Post:
         """The answer of a handler that failed; `xray_cause` is one line of ASCII, or empty."""
-        kind = b"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %b\r\n" % error_type.encode("ascii")
+        kind = b"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %b\r\n" % error_type.encode(
+            "ascii"
+        )
         if xray_cause:
             kind += b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % xray_cause.encode("ascii")
         return Post("the error report", invocation.request_id, self._head(invocation, self._error, kind, body), body)

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from lmi_fast.errors import ErrorType, FaultError
 from lmi_fast.wire import _official
-from lmi_fast.wire.plain import MAX_DEPTH, is_plain
 from lmi_fast.wire.codec import JSON, _encode, _expand, decode_event, encode_json, encode_result, event_decoder
+from lmi_fast.wire.plain import MAX_DEPTH, is_plain
 
 from .codec_corpus import (
     Asdict,

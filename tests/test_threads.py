@@ -1,0 +1,88 @@
+"""How plain handlers share threads: as few as will do, as many as handlers that block need."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from .serving import TIMEOUT, serving
+
+THREADS = """
+    import threading
+    def handler(event, context):
+        return [threading.current_thread().name, threading.active_count()]
+"""
+BLOCKING = """
+    import threading
+    barrier = threading.Barrier(8)
+    def handler(event, context):
+        if event == "wait":
+            barrier.wait(20)
+        return threading.current_thread().name
+"""
+COMPUTING = """
+    import time
+    def handler(event, context):
+        if event == "compute":
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                pass
+        return time.monotonic()
+"""
+
+kinds = pytest.mark.parametrize("twins", ["auto", "pure"])
+
+
+@kinds
+def test_handlers_that_do_not_wait_need_no_thread_each(tmp_path: Path, twins: str) -> None:
+    with serving(tmp_path, THREADS, slots=32, LMI_FAST_TWINS=twins) as served:
+        for _ in range(100):
+            name, count = served.result({})
+            assert name.startswith("lmi_fast-worker-")
+            # The main thread, the one that serves, and one or two that stand by.
+            assert count <= 4
+
+
+@kinds
+def test_handlers_that_wait_for_each_other_overlap(tmp_path: Path, twins: str) -> None:
+    """Each needs all the others to be running, twice over; then there are no more threads than slots."""
+    with serving(tmp_path, BLOCKING, slots=8, LMI_FAST_TWINS=twins) as served:
+        for _ in range(2):
+            calls = [served.api.invoke("wait") for _ in range(8)]
+            names = [call.result(TIMEOUT).body for call in calls]
+            assert len(set(names)) == 8
+
+
+@kinds
+def test_a_handler_that_computes_does_not_keep_the_others_waiting(tmp_path: Path, twins: str) -> None:
+    with serving(tmp_path, COMPUTING, slots=4, LMI_FAST_TWINS=twins) as served:
+        long = served.api.invoke("compute")
+        answered = threading.Event()
+        long.add_done_callback(lambda _: answered.set())
+        served.result("quick")
+        assert not answered.is_set(), "the quick one had to wait for the other to end"
+        assert long.result(TIMEOUT).kind == "response"
+
+
+def test_events_wait_where_no_thread_can_be_added(tmp_path: Path) -> None:
+    """The process may have no more threads: what is there serves, one after the other."""
+    source = """
+        import resource, threading, time
+        import lmi_fast
+
+        start = threading.Thread.start
+        def refuse(thread):
+            if thread.name.startswith("lmi_fast-worker-") and threading.active_count() > 2:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        def handler(event, context):
+            threading.Thread.start = refuse
+            time.sleep(0.01)
+            return threading.active_count()
+    """
+    with serving(tmp_path, source, slots=16) as served:
+        calls = [served.api.invoke({}) for _ in range(64)]
+        assert {call.result(TIMEOUT).kind for call in calls} == {"response"}
