@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
+
+from lmi_fast.emulator import Gate, Raw
 
 from .serving import TIMEOUT, serving
 
@@ -64,6 +67,27 @@ def test_a_handler_that_computes_does_not_keep_the_others_waiting(tmp_path: Path
         served.result("quick")
         assert not answered.is_set(), "the quick one had to wait for the other to end"
         assert long.result(TIMEOUT).kind == "response"
+
+
+@kinds
+def test_an_answer_that_is_lost_is_sent_again_while_every_slot_is_busy(tmp_path: Path, twins: str) -> None:
+    source = """
+        def handler(event, context):
+            return open(event).read() if event else "answered"
+    """
+    fifo, gate = tmp_path / "fifo", Gate()
+    os.mkfifo(fifo)
+    with serving(tmp_path, source, slots=1, LMI_FAST_TWINS=twins) as served:
+        served.api.on("response", Raw((gate,), close=True))
+        first = served.api.invoke("")
+        gate.wait_reached(TIMEOUT)
+        busy = served.api.invoke(str(fifo))
+        with fifo.open("w") as write_end:  # opens when the handler has opened it
+            gate.open()  # the connection closes without a reply
+            assert first.result(TIMEOUT).body == b'"answered"'
+            assert not busy.done()
+            write_end.write("read")
+        assert busy.result(TIMEOUT).body == b'"read"'
 
 
 def test_events_wait_where_no_thread_can_be_added(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ cdef class ThreadDriver:
     cdef object _ended
     cdef double _drain
 
-    cdef _add_worker(self)
+    cdef _start_worker(self, number)
     @cython.locals(slot=Slot, invocation=Invocation)
     cdef tuple _serve(self, tuple job)
     cdef tuple _next_job(self)

@@ -5,7 +5,8 @@ One worker at a time waits for the Runtime API, for all slots. With the events i
 the next worker and serves. While handlers only compute, that next worker waits for the interpreter lock, and the first
 one serves every event it has found without a change of threads; as soon as a handler blocks, the next worker has the
 lock, and takes the next event. So trivial handlers cost what they cost on an event loop, and blocking ones overlap. A
-thread is added when none is left to stand by, up to one for each slot.
+thread is added when none is left to stand by, up to one for each slot and one more, so that replies to answers are read
+while every slot is busy.
 """
 
 from __future__ import annotations
@@ -62,8 +63,10 @@ class ThreadDriver:
     def start(self) -> None:
         """Starts the first threads, which wait for run(). Raises RuntimeError when there cannot be any."""
         if self._managed:
-            for _ in range(min(2, self._slots)):
-                self._add_worker()
+            for _ in range(2):
+                self._workers += 1
+                self._standing_by += 1
+                self._start_worker(self._workers)
 
     def run(self, drain: float, wait: Callable[[], object]) -> None:
         """Serves until `wait` returns and stop() was called; then waits up to `drain` seconds for running handlers."""
@@ -96,16 +99,8 @@ class ThreadDriver:
         self._ended.set()
         self._reactor.wake()
 
-    def _add_worker(self) -> None:
-        self._workers += 1
-        self._standing_by += 1
-        thread = threading.Thread(target=self._work, name=f"lmi_fast-worker-{self._workers}", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            self._workers -= 1
-            self._standing_by -= 1
-            raise
+    def _start_worker(self, number: int) -> None:
+        threading.Thread(target=self._work, name=f"lmi_fast-worker-{number}", daemon=True).start()
 
     def _work(self) -> None:
         self._begin.wait()
@@ -151,12 +146,19 @@ class ThreadDriver:
                 self._end_if_done()
                 if not self._ready:
                     return None
-                self._standing_by -= 1
-                grow = not self._standing_by and self._workers < self._slots
                 job = self._ready.popleft()
-        if grow:
-            with contextlib.suppress(RuntimeError):  # no more threads: events wait for one
-                self._add_worker()
+                if self._standing_by > 1 or self._workers > self._slots:
+                    self._standing_by -= 1
+                    return job
+                self._workers += 1
+                number = self._workers
+        # Nobody else stands by: a new worker takes this one's place.
+        try:
+            self._start_worker(number)
+        except RuntimeError:  # no more threads: events wait for one
+            with self._lock:
+                self._workers -= 1
+                self._standing_by -= 1
         return job
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
