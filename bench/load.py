@@ -70,7 +70,7 @@ def cases(session: Session) -> list[Case]:
         Case(some, 16, "100 KB of records"),
         Case(some, 16, "API Gateway HTTP", "echo"),
         *(Case(FEW, 1, name, "echo") for name in ("6 MB", "6 MB of records")),
-        *(Case([rivals.ASYNC, rivals.SYNC], slots, "200 B") for slots in (1, 4, 128, 256, 512)),
+        *(Case([rivals.FLOOR, rivals.ASYNC, rivals.SYNC], slots, "200 B") for slots in (1, 4, 128, 256, 512)),
     ]
 
 

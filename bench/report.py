@@ -34,9 +34,12 @@ _METHOD = """## How it is measured
   answer. A refused invoke found no poll; CPU is divided by the invocations that were served.
 - **Rounds** are interleaved (A B C A B C), each run is a process of its own. Tables have medians over the rounds;
   ratios are taken within a round, then their median. [results](results) has every sample.
-- **The C floor** ([floor.c](floor.c)) makes the same system calls on one thread and decodes nothing.
+- **The C floor** ([floor.c](floor.c)) makes the same system calls on one thread and decodes nothing: *serial*, it
+  answers and polls in two writes and two reads, as many as lmi_fast needs while few polls are parked, which they are
+  whenever it is saturated; *pipelined*, in one write, which costs refused invokes.
 - **Handlers** return `{"statusCode": 200, "body": "ok"}`, or the event where it says echo. The official Python runtime
-  runs twice: as in a container image, and with the variable the managed runtime sets, which costs it a thread per poll.
+  runs twice: as AWS's managed runtimes start it, with a variable that costs it a thread per poll, and as in a container
+  image. Where one is named, it is the first.
 - **Latency** is taken in an open loop, from the scheduled arrival, Poisson: a stall counts for all that it delays.
 - **Start**: from just before exec until the server has the poll. Without bytecode nothing finds any, the standard
   library included. For the interpreter alone, the first time is that of its last import.
@@ -160,7 +163,7 @@ def _saturated(numbers: Numbers) -> str:
     across = {**kind, "event": "200 B", "work": "plain", "coalesce": False}
     many = [(f"N = {slots}", {**across, "slots": slots}) for slots in sorted(numbers.values("slots", **across))]
     if len(many) > 3:
-        ours = [rivals.ASYNC.name, rivals.SYNC.name]
+        ours = [rivals.FLOOR.name, rivals.ASYNC.name, rivals.SYNC.name]
         parts += [
             "us of CPU per invocation against the number of slots, 200 B:\n",
             _cross(numbers, ours, many, "cpu_us"),

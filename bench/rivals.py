@@ -71,8 +71,8 @@ class Runtime:
                 if work == "boto":  # else lmi_fast can do without; awslambdaric itself asks for it in its argv
                     raise
             added["PYTHONPATH"] = ":".join(map(str, places))
-        if work == "echo":
-            added["BENCH_ECHO"] = "1"
+        if work in ("echo", "sleep"):
+            added[f"BENCH_{work.upper()}"] = "1"
         return added
 
     def folder(self) -> Path | None:
@@ -192,8 +192,8 @@ SYNC = _lmi_fast("sync", "handler", LMI_FAST_TWINS="compiled")
 PURE = _lmi_fast("pure, async", "handler_async", LMI_FAST_TWINS="pure")
 PURE_SYNC = _lmi_fast("pure, sync", "handler", LMI_FAST_TWINS="pure")
 ASYNCIO = _lmi_fast("asyncio, async", "handler_async", LMI_FAST_TWINS="compiled", LMI_FAST_LOOP="asyncio")
-RUST = Runtime("Rust lambda_runtime", _rust)
-GO = Runtime("Go aws-lambda-go", _go)
+RUST = Runtime("Rust lambda_runtime", _rust, works=("plain", "echo", "sleep"))
+GO = Runtime("Go aws-lambda-go", _go, works=("plain", "echo", "sleep"))
 NODE = _node_runtime("Node aws-lambda-ric")
 NODE_ONE = _node_runtime("Node aws-lambda-ric, one thread", AWS_LAMBDA_NODEJS_WORKER_COUNT="1")
 # As AWS's managed runtimes start it; with this variable each of its processes polls on a thread of its own.

@@ -19,8 +19,10 @@ QUANTILES = (*(q / 100 for q in range(100)), 0.995, 0.999, 0.9999, 1.0)
 
 def measure(session: Session) -> list[Sample]:
     """Quantiles of the overhead, latency less the 50 ms of the handler, in milliseconds."""
-    chosen = rivals.available([rivals.ASYNC, rivals.SYNC, rivals.AWSLAMBDARIC], session.left_out)
-    seconds = 5 if session.quick else 15
+    chosen = rivals.available(
+        [rivals.ASYNC, rivals.SYNC, rivals.RUST, rivals.GO, rivals.AWSLAMBDARIC], session.left_out
+    )
+    seconds = 4 if session.quick else 8
     bar = Progress("tail", session.rounds * len(chosen))
     samples: list[Sample] = []
     for round_number in range(session.rounds):

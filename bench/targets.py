@@ -74,6 +74,7 @@ def _saturated(numbers: Numbers) -> Iterator[Target]:
             yield Target(f"{what} Rust", 0.7, cpu(name, rust, **case))
             yield Target(f"{what} Go", 1 / 4, cpu(name, go, **case))
             yield Target(f"{what} awslambdaric", 1 / 30, cpu(name, official, **case))
+            yield Target(f"{what} the C floor, serial", 1.5, cpu(name, rivals.FLOOR.name, **case))
             yield Target(f"{what} the C floor, pipelined", 1.5, cpu(name, rivals.FLOOR_PIPELINED.name, **case))
     for way, name in OURS.items():
         for event, over_rust, over_official in (

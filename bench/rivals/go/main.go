@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 )
@@ -16,7 +17,11 @@ func main() {
 			return value, err
 		})
 	}
+	sleep := os.Getenv("BENCH_SLEEP") != ""
 	lambda.Start(func(_ context.Context, event any) (map[string]any, error) {
+		if sleep {
+			time.Sleep(50 * time.Millisecond)
+		}
 		return map[string]any{"statusCode": 200, "body": "ok"}, nil
 	})
 }
