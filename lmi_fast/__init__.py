@@ -11,7 +11,6 @@ COMPILED, twins()                      which implementation is live
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ._lifespan import lifespan
 from ._twins import twins as _live_twins
@@ -54,7 +53,7 @@ __all__ = [
 COMPILED: bool
 
 
-def run(handler: Callable[..., Any] | str | None = None) -> None:
+def run(handler: Callable[..., object] | str | None = None) -> None:
     """Serves invocations with `handler` until the platform ends the process. Returns after SIGTERM or SIGINT.
 
     `handler` is a function, a string such as "module.function", or None for the value of _HANDLER. An init phase that

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context as Variables
-from typing import TYPE_CHECKING, Any, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[[], Any])
     import asyncio
 
-F = TypeVar("F", bound=Callable[[], Any])
 
 _CO_GENERATOR = 0x20  # inspect.CO_GENERATOR and CO_ASYNC_GENERATOR, without importing inspect
 _CO_ASYNC_GENERATOR = 0x200

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import sink
 from .config import Config
 from .errors import ErrorType, FaultError, NoInvocationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeVar, overload
+
     from .wire.invocation import Invocation
 
-T = TypeVar("T")
+    T = TypeVar("T")
+else:
+
+    def overload(function: object) -> object:
+        """Nothing, at run time."""
+        return function
+
 
 # The trace fields awslambdaric 4.2 lets through from clientContext.w3c (lambda_context.py).
 W3C_FIELDS = ("traceparent", "tracestate", "baggage")
@@ -170,8 +178,8 @@ _MISSING = _Missing()
 @overload
 def current() -> Context: ...
 @overload
-def current(default: T) -> Context | T: ...
-def current(default: object = _MISSING) -> object:
+def current(default: T) -> Context | T: ...  # noqa: F811 (ruff does not see that this is typing's overload)
+def current(default: object = _MISSING) -> object:  # noqa: F811
     """The context of the invocation that is running here: in its handler, or in a task or thread that carries its
     contextvars. Outside of one: `default`, or NoInvocationError where none is given.
     """

@@ -131,7 +131,9 @@ def modules_after(code: str, **environ: str) -> set[str]:
 
 
 def test_what_is_not_needed_is_not_imported() -> None:
-    loaded = modules_after("import lmi_fast, lmi_fast.runtime.runtime, lmi_fast.runtime.thread_driver")
+    names = ("runtime", "thread_driver", "invoker", "service", "trouble")
+    loaded = modules_after("import " + ", ".join(f"lmi_fast.runtime.{name}" for name in names))
     assert not loaded & {"asyncio", "uvloop", "h11", "lmi_fast.emulator", "http.client"}
+    assert not loaded & {"msgspec", "typing", "json", "decimal", "dataclasses"}, "not before the first poll"
     loaded = modules_after("import lmi_fast")
     assert not loaded & {"msgspec", "logging", "asyncio", "uvloop", "h11"}

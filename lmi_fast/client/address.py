@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 from ..errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Enough for the replies that are not events in one read; events above it are received in place.
 SCRATCH_SIZE = 1 << 16

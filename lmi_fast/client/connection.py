@@ -13,7 +13,6 @@ import os
 import socket
 from collections.abc import Callable
 from contextvars import Context as Variables
-from typing import TYPE_CHECKING
 
 from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
 from ..wire.http1 import Reader
@@ -21,8 +20,9 @@ from ..wire.reply import Reply
 from .address import Address
 from .stream import Stream
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .reactor import Callback, Loop
+    from .loop import Callback, Loop
 
 
 class Owner:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context as Variables
-from typing import TYPE_CHECKING
 
 from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
@@ -38,8 +37,9 @@ from .meaning import (
     undelivered,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .reactor import Loop, Timer
+    from .loop import Loop, Timer
 
 
 class Pool:

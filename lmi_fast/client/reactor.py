@@ -1,5 +1,5 @@
 # cython: annotation_typing=False
-"""What a pool needs of an event loop, and a small one for threads: asyncio costs more to import than a plain handler.
+"""A small event loop for threads: asyncio costs more to import than all that a plain handler needs.
 
 One thread at a time waits; any may schedule. Whoever uses a Reactor from several threads holds one lock round every
 call but `wait` and `wake`.
@@ -12,34 +12,20 @@ import heapq
 import os
 import select
 import time
-from collections.abc import Callable
 from contextvars import Context as Variables
-from typing import Any, Protocol
 
-Callback = Callable[..., object]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .loop import Callback, Timer
+
 Ready = list[tuple[int, int]]  # descriptors and what epoll says of them
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
-class Timer(Protocol):
-    """A callback that is to come."""
-
-    def cancel(self) -> None: ...
-
-
-class Loop(Protocol):
-    """The part of an asyncio event loop that connections and pools use."""
-
-    def add_reader(self, fd: int, callback: Callback, /) -> object: ...
-    def remove_reader(self, fd: int, /) -> object: ...
-    def add_writer(self, fd: int, callback: Callback, /) -> object: ...
-    def remove_writer(self, fd: int, /) -> object: ...
-    def call_soon(self, callback: Callback, /, *args: Any, context: Variables | None = None) -> object: ...
-    def call_later(self, delay: float, callback: Callback, /) -> Timer: ...
-
-
 class Reactor:
-    """A Loop that is run by hand: `ready = wait(timeout())`, then `handle(ready)`."""
+    """A Loop (loop.py) that is run by hand: `ready = wait(timeout())`, then `handle(ready)`."""
 
     def __init__(self) -> None:
         woken, self._waker = os.pipe()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .._twins import twin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._stream_py import Stream
 else:

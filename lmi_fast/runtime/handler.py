@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from ..errors import ErrorType, FaultError
 
-Handler = Callable[[Any, Any], Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Handler = Callable[[Any, Any], Any]
+
 _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
 # What a wrapper calls that runs a coroutine to its end, besides asyncio.run and anyio.run.
 _RUN_COROUTINES = frozenset({"Runner", "run_until_complete", "async_to_sync"})

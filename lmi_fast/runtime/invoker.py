@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..config import Config, set_trace_id
 from ..context import CURRENT, Context
@@ -21,9 +20,12 @@ from ..errors import ErrorType, FaultError
 from ..wire._annotation import event_class
 from ..wire.invocation import Invocation
 from ..wire.requests import Post, Requests
-from .handler import Handler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .handler import Handler
     from .reports import Report
 
 # interop.MaxPayloadSize of the Runtime API server: 6 MiB and 100 bytes. Above it the answer is lost, so it is not sent.

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from .. import sink
 from ..config import Config
 from ..context import CURRENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What a LogRecord has without `extra=`, and what the filter adds.
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id", "message", "asctime"}

@@ -16,16 +16,19 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
 
 from .._lifespan import Lifespan
 from .._twins import twins
 from ..config import Config, likely_log_format, put_task_root_on_path, read_config, runtime_api_host
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
 from . import logs
-from .handler import Handler, check_handler, is_async, load_handler
+from .handler import check_handler, is_async, load_handler
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .handler import Handler
     from .service import Service
 
 # Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (defaultRuntimeShutdownTimeout of the

@@ -11,7 +11,10 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def event_class(handler: Callable[..., Any]) -> type | None:

@@ -7,11 +7,11 @@ Everything else goes to the Arbiter, bytes and all. `_http1_c.pyx` follows the s
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
 
 from ..errors import ApiProtocolError
 from .reply import KEPT_HEADERS, MAX_BODY, MAX_FAST_HEAD, Reply
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._http1_h11 import Arbiter
 

@@ -10,10 +10,9 @@ and all, to h11, so that h11 alone decides what is valid HTTP: a twin accepts on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .._twins import twin
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._http1_py import Reader
 else:
