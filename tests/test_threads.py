@@ -90,6 +90,27 @@ def test_an_answer_that_is_lost_is_sent_again_while_every_slot_is_busy(tmp_path:
         assert busy.result(TIMEOUT).body == b'"read"'
 
 
+@kinds
+def test_in_default_mode_handlers_run_on_the_main_thread_alone(tmp_path: Path, twins: str) -> None:
+    """And a signal that the kernel gives to a thread the handler has left ends the process nevertheless."""
+    source = """
+        import signal, threading
+        left = None
+        def handler(event, context):
+            global left
+            if left is None:
+                left = threading.Thread(target=threading.Event().wait, daemon=True)
+                left.start()
+            signal.pthread_sigmask(signal.SIG_BLOCK if event == "block" else signal.SIG_UNBLOCK, {signal.SIGTERM})
+            return [threading.current_thread() is threading.main_thread(), threading.active_count()]
+    """
+    with serving(tmp_path, source, slots=None, LMI_FAST_TWINS=twins) as served:
+        for event in ("first", "second", "block"):
+            assert served.result(event) == [True, 2]
+        # Blocked on the main thread, the signal can go to the other one only.
+        assert served.stop() == 0
+
+
 def test_events_wait_where_no_thread_can_be_added(tmp_path: Path) -> None:
     """The process may have no more threads: what is there serves, one after the other."""
     source = """

@@ -5,7 +5,7 @@ cdef class Reactor:
     cdef object _epoll
     cdef dict _watched
     cdef list _timers
-    cdef object _waker
+    cdef readonly object waker
 
     cpdef timeout(self)
     cpdef wait(self, timeout)

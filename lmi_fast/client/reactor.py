@@ -28,11 +28,11 @@ class Reactor:
     """A Loop (loop.py) that is run by hand: `ready = wait(timeout())`, then `handle(ready)`."""
 
     def __init__(self) -> None:
-        woken, self._waker = os.pipe()
+        woken, self.waker = os.pipe()
         self._epoll = select.epoll()
         self._watched: dict[int, _Watched] = {}
         self._timers: list[_Timer] = []
-        for end in (woken, self._waker):
+        for end in (woken, self.waker):
             os.set_blocking(end, False)
         self.add_reader(woken, lambda: os.read(woken, 4096))
 
@@ -64,7 +64,7 @@ class Reactor:
     def wake(self) -> None:
         """For any thread, and for signal handlers: ends a wait, the next one if there is none."""
         with contextlib.suppress(BlockingIOError):  # it is full of such bytes
-            os.write(self._waker, b"\0")
+            os.write(self.waker, b"\0")
 
     def add_reader(self, fd: int, callback: Callback) -> None:
         """`callback` is called whenever there is something to read."""

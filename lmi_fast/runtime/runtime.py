@@ -154,6 +154,8 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable
         else:
             for number in STOP_SIGNALS:
                 signal.signal(number, lambda *_: driver.stop())
+            # The kernel may give a signal to a thread of the user's: the main thread has to wake up all the same.
+            signal.set_wakeup_fd(driver.waker, warn_on_full_buffer=False)
     logs.log_start(config, "threads", twins())
     init.over()
     driver.run(DRAIN, wait)

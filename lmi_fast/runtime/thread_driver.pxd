@@ -9,6 +9,7 @@ from .invoker cimport Invoker
 
 cdef class ThreadDriver:
     cdef readonly object stopping
+    cdef readonly object waker
     cdef object _service
     cdef object _variables
     cdef Invoker _invoker

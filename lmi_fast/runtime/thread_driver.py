@@ -40,6 +40,7 @@ class ThreadDriver:
         self._managed = service.park_first
         self._slots = service.slots
         self._reactor = Reactor()
+        self.waker = self._reactor.waker  # for signal.set_wakeup_fd()
         self._pool = Pool(
             self._reactor,
             service.address,
@@ -85,7 +86,8 @@ class ThreadDriver:
             self._end()
         else:
             # Lambda (default) mode: handlers run on the main thread, as signal.alarm() and its like want it.
-            self._standing_by = self._workers = 1
+            self._standing_by = 1
+            self._workers = self._slots + 1  # no other shall be added
             self._work()
 
     def stop(self) -> None:
