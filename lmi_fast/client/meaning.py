@@ -27,11 +27,9 @@ _OVER = {400: "the platform no longer waits for it", 410: "it came after the dea
 def enough_parked(slots: int) -> int:
     """While so many polls are parked, a slot sends its answer and its next poll in one write: see pool.py.
 
-    Seven eighths. Measured under the emulator with as many clients as slots (64), refused invokes were 22 % when one
-    poll was enough, 9 % at a half, 7 % at three quarters, 2 % at seven eighths, and 2 % without such writes; these save
-    a quarter of the CPU of an async handler.
+    All the others. docs/decisions.md has what was measured.
     """
-    return max(1, min(slots - 1, slots - slots // 8))
+    return max(1, slots - 1)
 
 
 def read_next(reply: Reply) -> Invocation:

@@ -6,9 +6,9 @@ parks first and answers second: the next `GET /next` goes out on the slot's own 
 ends, and the answer on another one, leased from a stack of idle connections. Parked polls and running handlers are N
 together, whatever the answers do.
 
-While nearly all polls are parked, the slot sends its answer and the next `GET /next` in one write, on its own
-connection: that is half of the system calls, and they cost more than all else. The poll is parked once the answer was
-taken, and only a small answer, which the platform can take before its caller reads it, goes this way.
+While all other polls are parked, the slot sends its answer and the next `GET /next` in one write, on its own
+connection: that is half of the system calls. The poll is parked once the answer was taken, and only a small answer,
+which the platform can take before its caller reads it, goes this way.
 
 In Lambda (default) mode the order is the other way round: there, `/next` says that the invocation is over, and the
 environment may be frozen.
