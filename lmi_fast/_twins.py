@@ -21,7 +21,7 @@ from .errors import ConfigError
 VARIABLE = "LMI_FAST_TWINS"
 MODES = ("auto", "pure", "compiled", "h11")
 
-TWO_SOURCES = ("wire._http1", "client._stream")
+TWO_SOURCES = ("wire._http1", "client._stream", "runtime._malloc")
 ONE_SOURCE = (
     "wire.reply",
     "wire.invocation",

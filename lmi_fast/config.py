@@ -44,6 +44,7 @@ class Config:
         "log_format",
         "log_level",
         "loop",
+        "malloc_is_tuned",
         "max_concurrency",
         "runtime_api",
         "task_root",
@@ -72,6 +73,7 @@ class Config:
         self.task_root = environ.get("LAMBDA_TASK_ROOT") or None
         self.driver = _one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto"
         self.loop = _one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto"
+        self.malloc_is_tuned = "MALLOC_ARENA_MAX" in environ or "GLIBC_TUNABLES" in environ
         self.function = Function(environ)
 
     @property

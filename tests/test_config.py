@@ -80,3 +80,9 @@ def test_what_is_not_allowed_is_named(variable: str, value: str, allowed: str) -
 def test_no_runtime_api(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"^AWS_LAMBDA_RUNTIME_API is (not set|''); allowed: host:port"):
         read_config(environ=environ)
+
+
+def test_who_tunes_malloc_is_left_alone() -> None:
+    assert not config().malloc_is_tuned
+    assert config(MALLOC_ARENA_MAX="2").malloc_is_tuned
+    assert config(GLIBC_TUNABLES="glibc.malloc.arena_max=2").malloc_is_tuned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from lmi_fast.emulator import Gate, Raw
 
+from .conftest import HAVE_COMPILED
 from .serving import TIMEOUT, serving
 
 THREADS = """
@@ -131,3 +133,27 @@ def test_events_wait_where_no_thread_can_be_added(tmp_path: Path) -> None:
     with serving(tmp_path, source, slots=16) as served:
         calls = [served.api.invoke({}) for _ in range(64)]
         assert {call.result(TIMEOUT).kind for call in calls} == {"response"}
+
+
+@pytest.mark.skipif(not HAVE_COMPILED or platform.libc_ver()[0] != "glibc", reason="glibc, told by a compiled twin")
+@pytest.mark.parametrize("more", [{}, {"MALLOC_ARENA_MAX": "8"}], ids=["alone", "tuned"])
+def test_the_threads_share_one_arena_of_malloc(tmp_path: Path, more: dict[str, str]) -> None:
+    """Or each would keep the largest event it ever had."""
+    source = f"""
+        import ctypes, threading
+        barrier = threading.Barrier(8)
+        libc = ctypes.CDLL(None)
+        libc.fopen.restype = ctypes.c_void_p
+        def handler(event, context):
+            if event == "wait":
+                barrier.wait(20)
+                return
+            file = ctypes.c_void_p(libc.fopen(b"{tmp_path}/malloc", b"w"))
+            libc.malloc_info(0, file)
+            libc.fclose(file)
+            return open("{tmp_path}/malloc").read().count("<heap nr=")
+    """
+    with serving(tmp_path, source, slots=8, **more) as served:
+        calls = [served.api.invoke("wait") for _ in range(8)]
+        assert {call.result(TIMEOUT).kind for call in calls} == {"response"}
+        assert (served.result("count") == 1) == (not more)

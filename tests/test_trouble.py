@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from lmi_fast.emulator import Action, Close, CloseAfter, Gate, Raw, Request, Reset, RuntimeApi, Split, Stall, Status
-from lmi_fast.emulator.faults import When
+from lmi_fast.emulator.faults import Piece, When
 
 from .conftest import HAVE_COMPILED
 from .serving import TIMEOUT, Served, serving
@@ -288,3 +289,46 @@ def test_a_hundred_failing_polls_are_not_a_hundred_lines(tmp_path: Path, a: str)
         with serving(tmp_path, ECHO.format(a=a), slots=50, api=api) as served:
             served.ready()
             assert 1 <= len(warnings(served)) <= 5
+
+
+class Held(Action):
+    """The platform's reply, once the gate is open."""
+
+    when = "reply"
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+
+    def pieces(self, reply: bytes) -> Iterable[Piece]:
+        return (self.gate, reply)
+
+
+@both
+def test_answers_that_are_taken_slowly_do_not_pile_up(tmp_path: Path, a: str) -> None:
+    """A slot may serve once more while its last answer is under way, but not twice."""
+    with serving(tmp_path, ECHO.format(a=a), slots=1) as served:
+        held = [Held(), Held()]
+        waiting = iter(held)
+        served.api.on("response", lambda request, reply: next(waiting), times=2)
+        served.invoke("first")
+        held[0].gate.wait_reached(TIMEOUT)
+        served.invoke("second")
+        held[1].gate.wait_reached(TIMEOUT)
+        third = served.api.invoke("third")
+        assert served.api.stats.parked == 0
+        assert not third.done()
+        for action in held:
+            action.gate.open()
+        assert third.result(TIMEOUT).body == b'"third"'
+
+
+@both
+def test_a_large_answer_is_taken_before_its_slot_polls(tmp_path: Path, a: str) -> None:
+    with serving(tmp_path, f"{a}def handler(event, context): return 'x' * event\n", slots=1) as served:
+        held = Held()
+        served.api.on("response", held)
+        served.invoke(1 << 20)
+        held.gate.wait_reached(TIMEOUT)
+        assert served.api.stats.parked == 0
+        held.gate.open()
+        assert served.result(1) == "x"

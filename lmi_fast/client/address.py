@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SCRATCH_SIZE = 1 << 16
 # An answer below this the platform can take before its caller reads it.
 SMALL_ANSWER = 1 << 14
+# One from here on takes as long to send as others to serve.
+LARGE_ANSWER = 1 << 20
 
 # Of host names and numeric addresses, IPv6 in brackets: not of a URL.
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:%")

@@ -27,7 +27,7 @@ cdef class Pool:
 
     cpdef answer(self, Slot slot, Post post)
     @cython.locals(line=PostLine)
-    cdef send(self, Post post, Slot then_park)
+    cdef send(self, Post post, Slot slot, bint then_park)
     cdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
 
@@ -38,6 +38,7 @@ cdef class Slot(Owner):
     cdef object _backoff
     cdef object _retry
     cdef Post _post
+    cdef bint owes
     cdef bint _parked
 
     cpdef park(self)
@@ -55,8 +56,9 @@ cdef class PostLine(Owner):
     cdef object _backoff
     cdef object _retry
     cdef Post _post
-    cdef Slot _then_park
+    cdef Slot _slot
+    cdef bint _then_park
 
-    cpdef send(self, Post post, Slot then_park)
+    cpdef send(self, Post post, Slot slot, bint then_park)
     cdef _end(self, error)
     cpdef close(self)

@@ -10,6 +10,9 @@ While all other polls are parked, the slot sends its answer and the next `GET /n
 connection: that is half of the system calls. The poll is parked once the answer was taken, and only a small answer,
 which the platform can take before its caller reads it, goes this way.
 
+Answers do not pile up: a slot whose last answer is still under way, or whose answer is large, polls when its answer was
+taken.
+
 In Lambda (default) mode the order is the other way round: there, `/next` says that the invocation is over, and the
 environment may be frozen.
 """
@@ -23,7 +26,7 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import SCRATCH_SIZE, SMALL_ANSWER, Address
+from .address import LARGE_ANSWER, SCRATCH_SIZE, SMALL_ANSWER, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
 from .meaning import (
@@ -82,22 +85,22 @@ class Pool:
     def answer(self, slot: Slot, post: Post) -> None:
         """The handler of the invocation that came to `slot` has ended: sends `post`, and parks the slot."""
         self._owed += 1
-        if not self._park_first:
-            self.send(post, slot)
+        if not self._park_first or slot.owes or len(post.body) >= LARGE_ANSWER:
+            self.send(post, slot, then_park=True)
         elif self.parked >= self._enough and len(post.body) < SMALL_ANSWER and not self.stopping:
             slot.answer(post)
         else:
             slot.park()
-            self.send(post, None)
+            self.send(post, slot, then_park=False)
 
-    def send(self, post: Post, then_park: Slot | None) -> None:
-        """Sends `post` on a connection of its own."""
+    def send(self, post: Post, slot: Slot, then_park: bool) -> None:
+        """Sends the answer of `slot` on a connection of its own, and parks the slot when it was taken, if so wanted."""
         if self._idle:
             line = self._idle.pop()
         else:
             line = PostLine(self)
             self._lines.append(line)
-        line.send(post, then_park)
+        line.send(post, slot, then_park)
 
     def settled(self, post: Post, error: RuntimeApiError | None) -> None:
         """`post` was taken, or given up for `error`."""
@@ -134,7 +137,7 @@ class Pool:
 class Slot(Owner):
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
-    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry")
+    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry", "owes")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -142,6 +145,7 @@ class Slot(Owner):
         self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
+        self.owes = False  # an answer is under way on another connection
         self._parked = False
 
     def park(self) -> None:
@@ -181,7 +185,7 @@ class Slot(Owner):
             # Replies in the wrong order. The event is one all the same, and where the answer went nobody can say now.
             self._connection.close()
             self._post = None
-            self._pool.send(post, None)
+            self._pool.send(post, self, then_park=False)
         self._set_parked(False)
         try:
             invocation = read_next(reply)
@@ -213,7 +217,7 @@ class Slot(Owner):
         if isinstance(error, ApiProtocolError):
             self._pool.settled(post, error)  # it arrived: the reply is what went wrong
         else:
-            self._pool.send(post, None)
+            self._pool.send(post, self, then_park=False)
 
     def _park_later(self, error: RuntimeApiError | None = None) -> None:
         self._set_parked(False)
@@ -230,7 +234,7 @@ class Slot(Owner):
 class PostLine(Owner):
     """A connection for answers, one at a time."""
 
-    __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_then_park")
+    __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_slot", "_then_park")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -239,12 +243,15 @@ class PostLine(Owner):
         self._retry: Timer | None = None
         # Per post.
         self._post: Post | None = None
-        self._then_park: Slot | None = None
+        self._slot: Slot | None = None
+        self._then_park = False
 
-    def send(self, post: Post, then_park: Slot | None) -> None:
-        """Sends `post` until it is taken or refused, then parks `then_park`."""
+    def send(self, post: Post, slot: Slot, then_park: bool) -> None:
+        """Sends `post`, the answer of `slot`, until it is taken or refused."""
         self._post = post
+        self._slot = slot
         self._then_park = then_park
+        slot.owes = True
         self._connection.send(post.head, post.body)
 
     def _again(self) -> None:
@@ -268,13 +275,15 @@ class PostLine(Owner):
             self._end(error)
 
     def _end(self, error: RuntimeApiError | None) -> None:
-        post, then_park = self._post, self._then_park
+        post, slot = self._post, self._slot
         assert post is not None
-        self._post = self._then_park = None
+        assert slot is not None
+        self._post = self._slot = None
         self._backoff = None
         self._pool.lease_again(self)
-        if then_park is not None:
-            then_park.park()
+        slot.owes = False
+        if self._then_park:
+            slot.park()
         self._pool.settled(post, error)
 
     def close(self) -> None:

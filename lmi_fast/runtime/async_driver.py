@@ -119,9 +119,11 @@ class AsyncDriver:
         try:
             event, context = invoker.begin(invocation)
             result = invoker.handler(event, context)
+            del event, context
             if type(result) is CoroutineType or hasattr(result, "__await__"):
                 result = await result
             post = invoker.succeed(invocation, result)
+            del result  # a large one is not kept while its bytes are sent
         except BaseException as error:
             # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end its invocation only.
             if self._ended:

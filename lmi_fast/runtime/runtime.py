@@ -18,7 +18,7 @@ from functools import partial
 from types import TracebackType
 
 from .._lifespan import Lifespan
-from .._twins import twins
+from .._twins import twin, twins
 from ..config import Config, likely_log_format, put_task_root_on_path, read_config, runtime_api_host
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
 from . import logs
@@ -145,6 +145,8 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable
     else:
         service.invoker.state = service.variables.run(lifespan.enter)
         finish = partial(service.variables.run, lifespan.exit)
+    if config.managed and not config.malloc_is_tuned:
+        twin("runtime._malloc").use_one_arena()
     driver = ThreadDriver(service)
     driver.start()
     wait: Callable[[], object] = driver.stopping.wait

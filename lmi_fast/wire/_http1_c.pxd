@@ -31,7 +31,8 @@ cdef class Reader:
     cdef Reply _reply
     cdef bytes _head  # kept while a chunked body is read: the Arbiter may need it
     cdef bytearray _body
-    cdef Py_ssize_t _filled  # of a body with a length
+    cdef Py_ssize_t _filled  # of the body
+    cdef Py_ssize_t _last_size  # of the chunked body before this one
     cdef bint _chunked
     cdef Py_ssize_t _left  # of the chunk being read, its line end included
     cdef Py_ssize_t _length  # of the head being read; -1: none came

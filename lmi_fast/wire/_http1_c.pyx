@@ -322,15 +322,19 @@ cdef class Reader:
                 return self._give_up_chunks(data + at, size - at)
             if chunk == 0:
                 return self._read_last_chunk(data + at, size - at, digits + 2)
-            if len(self._body) + chunk > MAX_BODY:
+            if self._filled + chunk > MAX_BODY:
                 return self._give_up_chunks(data + at, size - at)
             self._left = chunk + 2
             at += digits + 2
 
     cdef int _append(self, bytes_p data, Py_ssize_t size) except -1:
-        cdef Py_ssize_t before = len(self._body)
-        PyByteArray_Resize(self._body, before + size)
-        memcpy(PyByteArray_AS_STRING(self._body) + before, data, size)
+        cdef Py_ssize_t filled = self._filled + size
+        if filled > len(self._body):
+            # As large as the last one at once, if that is enough: the events of a function are much alike, and a large
+            # buffer that grows is there twice, time and again.
+            PyByteArray_Resize(self._body, max(filled, self._last_size))
+        memcpy(PyByteArray_AS_STRING(self._body) + self._filled, data, size)
+        self._filled = filled
         return 0
 
     cdef Reply _read_last_chunk(self, bytes_p data, Py_ssize_t size, Py_ssize_t line):
@@ -344,7 +348,7 @@ cdef class Reader:
 
     cdef Reply _give_up_chunks(self, bytes_p rest, Py_ssize_t size):
         # The chunks read so far are valid, and one chunk means the same to the Arbiter as many.
-        cdef bytes body = bytes(self._body)
+        cdef bytes body = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(self._body), self._filled)
         cdef bytes so_far = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         cdef bytes head = self._head
         if self._left:
@@ -354,6 +358,9 @@ cdef class Reader:
 
     cdef Reply _finish(self, bytes leftover):
         cdef Reply reply = self._reply
+        if self._chunked:
+            PyByteArray_Resize(self._body, self._filled)
+            self._last_size = self._filled
         reply.body = self._body
         self._pending = leftover
         self._reset()
@@ -363,6 +370,7 @@ cdef class Reader:
         self._reply = None
         self._head = b""
         self._body = bytearray()
+        self._filled = 0
         self._chunked = False
         self._left = 0
         return 0
