@@ -1,0 +1,1 @@
+"""The steps of the hot path one by one, on both twins: `python -m bench.micro`."""
