@@ -3,6 +3,8 @@
 
     python3 dev.py demo     serve 200 overlapping invocations on an embedded Runtime API, and print a table
     python3 dev.py test     every check and test, as CI runs them
+    python3 dev.py gates    is it still as fast as it was? (the last part of `test`)
+    python3 dev.py micro    what each step of the hot path takes, compiled and pure
     python3 dev.py bench    the benchmarks against other runtimes, as far as their toolchains are here
 
 Needs only Python 3.11 or newer and git. Everything it installs goes into .venv-* and .cache in this folder, which git
@@ -26,22 +28,23 @@ EXTRAS = {"demo": "", "test": "[test]", "bench": "[bench]"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["demo", "test", "bench"])
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on: to pytest, the demo or the benchmarks")
+    parser.add_argument("command", choices=["demo", "test", "gates", "micro", "bench"])
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on, --help too")
     chosen = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is what tells a user of an older one)
         print(f"dev.py needs Python 3.11 or newer; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
     if chosen.command == "demo":
         return run(environment(sys.executable, "demo"), "-m", "examples.demo", *chosen.arguments)
-    if chosen.command == "bench":
-        # On the Python that Managed Instances run, if it is here, and with nothing installed that a function has not.
-        return run(environment(find_python(NEWEST) or sys.executable, "bench"), "-m", "bench", *chosen.arguments)
-    return test(chosen.arguments)
+    if chosen.command == "test":
+        return test(chosen.arguments)
+    # On the Python that Managed Instances run, if it is here.
+    module = "bench" if chosen.command == "bench" else f"bench.{chosen.command}"
+    return run(environment(find_python(NEWEST) or sys.executable, "bench"), "-m", module, *chosen.arguments)
 
 
 def test(arguments: list[str]) -> int:
-    """Linters and types once, then the tests on this Python and on the newest; stops at the first failure."""
+    """Linters and types once, the tests on this Python and on the newest, the gates; stops at the first failure."""
     python = environment(sys.executable, "test")
     steps = [
         ("ruff check", [python, "-m", "ruff", "check"]),
@@ -61,7 +64,9 @@ def test(arguments: list[str]) -> int:
     for python in pythons:
         if status := run(python, "-m", "pytest", *arguments):
             return status
-    return 0
+    # They hold the compiled twins against the pure ones.
+    compiled = os.environ.get("LMI_FAST_BUILD") != "no"
+    return run(pythons[-1], "-m", "bench.gates") if compiled and not arguments else 0
 
 
 def environment(base: str, kind: str) -> str:
