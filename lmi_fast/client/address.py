@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 SCRATCH_SIZE = 1 << 16
 # An answer below this the platform can take before its caller reads it.
 SMALL_ANSWER = 1 << 14
-# One from here on takes as long to send as others to serve.
+# One from here on takes as long to send as others to serve; and more than this together shall not be under way.
 LARGE_ANSWER = 1 << 20
+MUCH_UNDER_WAY = 1 << 24
 
 # Of host names and numeric addresses, IPv6 in brackets: not of a URL.
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:%")

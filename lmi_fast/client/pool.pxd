@@ -23,11 +23,13 @@ cdef class Pool:
     cdef list _lines
     cdef list _idle
     cdef Py_ssize_t _owed
+    cdef Py_ssize_t _under_way
     cdef object _when_settled
 
+    @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
     @cython.locals(line=PostLine)
-    cdef send(self, Post post, Slot slot, bint then_park)
+    cdef send(self, Post post, Slot then_park)
     cdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
 
@@ -38,7 +40,6 @@ cdef class Slot(Owner):
     cdef object _backoff
     cdef object _retry
     cdef Post _post
-    cdef bint owes
     cdef bint _parked
 
     cpdef park(self)
@@ -56,9 +57,8 @@ cdef class PostLine(Owner):
     cdef object _backoff
     cdef object _retry
     cdef Post _post
-    cdef Slot _slot
-    cdef bint _then_park
+    cdef Slot _then_park
 
-    cpdef send(self, Post post, Slot slot, bint then_park)
+    cpdef send(self, Post post, Slot then_park)
     cdef _end(self, error)
     cpdef close(self)

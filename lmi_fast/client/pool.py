@@ -10,8 +10,8 @@ While all other polls are parked, the slot sends its answer and the next `GET /n
 connection: that is half of the system calls. The poll is parked once the answer was taken, and only a small answer,
 which the platform can take before its caller reads it, goes this way.
 
-Answers do not pile up: a slot whose last answer is still under way, or whose answer is large, polls when its answer was
-taken.
+Answers do not pile up: a slot whose answer is large polls when that was taken, and so does every slot while much is
+under way already. Callers that take small answers slowly keep nobody waiting.
 
 In Lambda (default) mode the order is the other way round: there, `/next` says that the invocation is over, and the
 environment may be frozen.
@@ -26,7 +26,7 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import LARGE_ANSWER, SCRATCH_SIZE, SMALL_ANSWER, Address
+from .address import LARGE_ANSWER, MUCH_UNDER_WAY, SCRATCH_SIZE, SMALL_ANSWER, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
 from .meaning import (
@@ -75,6 +75,7 @@ class Pool:
         self._lines: list[PostLine] = []
         self._idle: list[PostLine] = []
         self._owed = 0  # answers that were not taken yet
+        self._under_way = 0  # bytes of them
         self._when_settled: Callable[[], object] | None = None
 
     def start(self) -> None:
@@ -84,27 +85,30 @@ class Pool:
 
     def answer(self, slot: Slot, post: Post) -> None:
         """The handler of the invocation that came to `slot` has ended: sends `post`, and parks the slot."""
+        size = len(post.body)
         self._owed += 1
-        if not self._park_first or slot.owes or len(post.body) >= LARGE_ANSWER:
-            self.send(post, slot, then_park=True)
-        elif self.parked >= self._enough and len(post.body) < SMALL_ANSWER and not self.stopping:
+        self._under_way += size
+        if not self._park_first or size >= LARGE_ANSWER or self._under_way >= MUCH_UNDER_WAY:
+            self.send(post, slot)
+        elif self.parked >= self._enough and size < SMALL_ANSWER and not self.stopping:
             slot.answer(post)
         else:
             slot.park()
-            self.send(post, slot, then_park=False)
+            self.send(post, None)
 
-    def send(self, post: Post, slot: Slot, then_park: bool) -> None:
-        """Sends the answer of `slot` on a connection of its own, and parks the slot when it was taken, if so wanted."""
+    def send(self, post: Post, then_park: Slot | None) -> None:
+        """Sends `post` on a connection of its own."""
         if self._idle:
             line = self._idle.pop()
         else:
             line = PostLine(self)
             self._lines.append(line)
-        line.send(post, slot, then_park)
+        line.send(post, then_park)
 
     def settled(self, post: Post, error: RuntimeApiError | None) -> None:
         """`post` was taken, or given up for `error`."""
         self._owed -= 1
+        self._under_way -= len(post.body)
         if not self._owed and self._when_settled is not None:
             self._when_settled()
         if error is not None:
@@ -137,7 +141,7 @@ class Pool:
 class Slot(Owner):
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
-    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry", "owes")
+    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -145,7 +149,6 @@ class Slot(Owner):
         self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
-        self.owes = False  # an answer is under way on another connection
         self._parked = False
 
     def park(self) -> None:
@@ -185,7 +188,7 @@ class Slot(Owner):
             # Replies in the wrong order. The event is one all the same, and where the answer went nobody can say now.
             self._connection.close()
             self._post = None
-            self._pool.send(post, self, then_park=False)
+            self._pool.send(post, None)
         self._set_parked(False)
         try:
             invocation = read_next(reply)
@@ -217,7 +220,7 @@ class Slot(Owner):
         if isinstance(error, ApiProtocolError):
             self._pool.settled(post, error)  # it arrived: the reply is what went wrong
         else:
-            self._pool.send(post, self, then_park=False)
+            self._pool.send(post, None)
 
     def _park_later(self, error: RuntimeApiError | None = None) -> None:
         self._set_parked(False)
@@ -234,7 +237,7 @@ class Slot(Owner):
 class PostLine(Owner):
     """A connection for answers, one at a time."""
 
-    __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_slot", "_then_park")
+    __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_then_park")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -243,15 +246,12 @@ class PostLine(Owner):
         self._retry: Timer | None = None
         # Per post.
         self._post: Post | None = None
-        self._slot: Slot | None = None
-        self._then_park = False
+        self._then_park: Slot | None = None
 
-    def send(self, post: Post, slot: Slot, then_park: bool) -> None:
-        """Sends `post`, the answer of `slot`, until it is taken or refused."""
+    def send(self, post: Post, then_park: Slot | None) -> None:
+        """Sends `post` until it is taken or refused, then parks `then_park`."""
         self._post = post
-        self._slot = slot
         self._then_park = then_park
-        slot.owes = True
         self._connection.send(post.head, post.body)
 
     def _again(self) -> None:
@@ -275,15 +275,13 @@ class PostLine(Owner):
             self._end(error)
 
     def _end(self, error: RuntimeApiError | None) -> None:
-        post, slot = self._post, self._slot
+        post, then_park = self._post, self._then_park
         assert post is not None
-        assert slot is not None
-        self._post = self._slot = None
+        self._post = self._then_park = None
         self._backoff = None
         self._pool.lease_again(self)
-        slot.owes = False
-        if self._then_park:
-            slot.park()
+        if then_park is not None:
+            then_park.park()
         self._pool.settled(post, error)
 
     def close(self) -> None:
