@@ -88,8 +88,8 @@ def environment(base: str, kind: str) -> str:
                 f"dev.py: {base} cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"
             )
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
-    # Editable: the compiled twins are built into the tree, and the tests run what is edited. By a path, not by an import
-    # hook, which every interpreter of the environment would pay for at its start.
+    # Editable: the compiled twins are built into the tree, and the tests run what is edited. By a path, not by an
+    # import hook, which every interpreter of the environment would pay for at its start.
     pip += ["--config-settings", "editable_mode=compat"]
     subprocess.check_call([*pip, "--editable", f"{ROOT}{EXTRAS[kind]}"], cwd=ROOT)
     stamp.write_text(wanted)

@@ -55,19 +55,19 @@ def lines(
     for x in xs:
         parts.append(_text(at(x, 1)[0], height - bottom + 18, (named or {}).get(x, f"{x:g}"), anchor="middle"))
     parts.append(_text((left + _WIDTH - right) / 2, height - 8, x_name, anchor="middle"))
-    parts.append(_text(16, 44, y_name, size=11))
-    taken: list[float] = []
+    parts.append(_text(left, 42, y_name, size=11))
+    labels: list[tuple[float, str, str]] = []
     for number, (name, curve) in enumerate(curves.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         points = [at(x, y) for x, y in curve]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>' for x, y in points]
-        y = points[-1][1]
-        while any(abs(y - other) < 14 for other in taken):
-            y += 14
-        taken.append(y)
-        parts.append(_text(_WIDTH - right + 12, y + 4, name, colour=colour))
+        labels.append((points[-1][1], name, colour))
+    taken = 0.0
+    for y, name, colour in sorted(labels):  # from the top, each below the one before
+        taken = max(y, taken + 14)
+        parts.append(_text(_WIDTH - right + 12, taken + 4, name, colour=colour))
     return _frame(height, parts)
 
 
