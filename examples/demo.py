@@ -19,7 +19,7 @@ from lmi_fast.emulator import Outcome, RuntimeApi
 ROOT = Path(__file__).resolve().parent.parent
 HANDLERS = {"async def": "examples.async_app.handler", "def": "examples.sync_app.handler"}
 SECONDS = 0.05  # what each invocation waits for, as for a database
-LIVE = "import lmi_fast; print(', '.join(f'{name} {kind}' for name, kind in lmi_fast.twins().items()))"
+LIVE = "import lmi_fast; print(*sorted(set(lmi_fast.twins().values())), 'twins')"
 
 
 class Row(NamedTuple):
