@@ -49,14 +49,6 @@ def _missing() -> list[str]:
     return [name for name, path in paths.items() if not os.path.exists(path)]
 
 
-def _choose() -> str:
-    """The kind that is live. A mode that is wrong, or cannot be had, is told of when a part is asked for."""
-    mode = os.environ.get(VARIABLE) or "auto"
-    if mode == "auto":
-        return "pure" if _missing() else "compiled"
-    return mode
-
-
 def _hide_extension_modules() -> None:
     """Makes Python look for sources only in the folders of the package."""
     loaders = (
@@ -67,7 +59,11 @@ def _hide_extension_modules() -> None:
         sys.path_importer_cache[folder] = machinery.FileFinder(folder, *loaders)
 
 
-_live = _choose()
+# The kind that is live. A mode that is wrong, or cannot be had, is told of when a part is asked for.
+_live = os.environ.get(VARIABLE) or "auto"
+_not_built = _missing() if _live in ("auto", "compiled") else []
+if _live == "auto":
+    _live = "pure" if _not_built else "compiled"
 if _live in ("pure", "h11"):
     _hide_extension_modules()
 
@@ -80,8 +76,8 @@ def twin(part: str) -> ModuleType:
     """
     if _live not in MODES:
         raise ConfigError(VARIABLE, _live, ", ".join(MODES))
-    if _live == "compiled" and (missing := _missing()):
-        raise ModuleNotFoundError(f"LMI_FAST_TWINS=compiled, and this was not built: {', '.join(missing)}")
+    if _live == "compiled" and _not_built:
+        raise ModuleNotFoundError(f"LMI_FAST_TWINS=compiled, and this was not built: {', '.join(_not_built)}")
     return importlib.import_module(f"lmi_fast.{part}{_SUFFIX[_kind(part)]}")
 
 

@@ -1,5 +1,5 @@
 # cython: annotation_typing=False
-"""What a reply of the Runtime API means, for both kinds of client."""
+"""What a reply of the Runtime API means, and what is done about one that is not wanted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any
 
-from ..client.pool import Pool, Slot
+from ..client.pool import Slot
 from ..wire.invocation import Invocation
 from .logs import log_stray_exit
 from .service import Service
@@ -46,15 +46,7 @@ class AsyncDriver:
         self._stopping = False
         self._ended = False
         self._failed: Exception | None = None
-        self._pool = Pool(
-            loop,
-            service.address,
-            service.invoker.requests,
-            service.slots,
-            park_first=service.park_first,
-            received=self._received,
-            trouble=service.trouble,
-        )
+        self._pool = service.new_pool(loop, self._received, service.trouble)
 
     def run(self, drain: float) -> None:
         """Serves; once stopped, waits up to `drain` seconds for running handlers and then cancels them."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context as Variables
 
 from ..client.address import Address
 from ..client.meaning import Trouble
+from ..client.pool import Pool, Slot
+from ..wire.invocation import Invocation
 from .invoker import Invoker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..client.loop import Loop
 
 
 class Service:
@@ -33,3 +40,15 @@ class Service:
         self.park_first = park_first
         self.variables = variables
         self.trouble = trouble
+
+    def new_pool(self, loop: Loop, received: Callable[[Slot, Invocation], None], trouble: Trouble) -> Pool:
+        """The pool of a driver that runs `loop`; `trouble` may be another than the service's own."""
+        return Pool(
+            loop,
+            self.address,
+            self.invoker.requests,
+            self.slots,
+            park_first=self.park_first,
+            received=received,
+            trouble=trouble,
+        )

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ..client.pool import Pool, Slot
+from ..client.pool import Slot
 from ..client.reactor import Reactor
 from ..errors import RuntimeApiError
 from ..wire.invocation import Invocation
@@ -41,15 +41,7 @@ class ThreadDriver:
         self._slots = service.slots
         self._reactor = Reactor()
         self.waker = self._reactor.waker  # for signal.set_wakeup_fd()
-        self._pool = Pool(
-            self._reactor,
-            service.address,
-            service.invoker.requests,
-            service.slots,
-            park_first=service.park_first,
-            received=self._received,
-            trouble=self._note,
-        )
+        self._pool = service.new_pool(self._reactor, self._received, self._note)
         self._lock = threading.Lock()  # of the pool and its reactor, and of these:
         self._ready: deque[Job] = deque()  # events that no worker has taken yet
         self._noted: deque[tuple[str, RuntimeApiError]] = deque()  # troubles to be told of without the lock
