@@ -23,14 +23,20 @@ cdef class ThreadDriver:
     cdef Py_ssize_t _open
     cdef Py_ssize_t _standing_by
     cdef Py_ssize_t _workers
-    cdef object _turn
+    cdef Py_ssize_t _turn
+    cdef bint _away
+    cdef Py_ssize_t _brisk
+    cdef object _watch
+    cdef object _chair
     cdef object _begin
     cdef object _ended
     cdef double _drain
 
-    cdef _start_worker(self, number)
-    @cython.locals(slot=Slot, invocation=Invocation)
-    cdef tuple _serve(self, tuple job)
+    cdef _start_worker(self)
+    @cython.locals(slot=Slot, invocation=Invocation, began=double)
+    cdef tuple _serve(self, Py_ssize_t number, tuple job)
     cdef tuple _next_job(self)
+    cdef _stand_by(self, Py_ssize_t number)
+    cdef _take_turn(self, Py_ssize_t number)
     cdef _stop_if_asked(self)
     cdef _end_if_done(self)

@@ -1,21 +1,22 @@
 # cython: annotation_typing=False
 """Runs plain `def` handlers: on threads, over the same pool as the other driver; asyncio is never imported.
 
-One worker at a time waits for the Runtime API, for all slots. With the events it finds it passes the turn to wait on to
-the next worker and serves. While handlers only compute, that next worker waits for the interpreter lock, and the first
-one serves every event it has found without a change of threads; as soon as a handler blocks, the next worker has the
-lock, and takes the next event. So trivial handlers cost what they cost on an event loop, and blocking ones overlap. A
-thread is added when none is left to stand by, up to one for each slot and one more, so that replies to answers are read
-while every slot is busy.
+One worker has the turn: it waits for the Runtime API, for all slots, and serves what it finds, one event after the
+other. Another one stands by for it. While handlers are brisk it only looks, every now and then, whether the first is
+still away in the same one, and takes the turn then; otherwise it takes the turn whenever the first is away. So trivial
+handlers cost what they cost on an event loop, and blocking ones overlap. A thread is added when none is left to stand
+by, up to one for each slot and one more, so that replies to answers are read while every slot is busy.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
+from .._twins import twin
 from ..client.pool import Slot
 from ..client.reactor import Reactor
 from ..errors import RuntimeApiError
@@ -27,6 +28,11 @@ Job = tuple[Slot, Invocation]
 
 # Seconds for the first polls to go out, before anything else is done.
 DIAL = 0.05
+# A handler is brisk that takes no longer (seconds), and is expected to be if as many before it were as BRISK_ONES.
+BRISK = 0.0002
+BRISK_ONES = 3
+# After how many seconds in a handler that should have been brisk a worker has lost its turn to wait.
+AWAY = 0.001
 
 
 class ThreadDriver:
@@ -46,9 +52,13 @@ class ThreadDriver:
         self._ready: deque[Job] = deque()  # events that no worker has taken yet
         self._noted: deque[tuple[str, RuntimeApiError]] = deque()  # troubles to be told of without the lock
         self._open = 0  # invocations without an answer
-        self._standing_by = 0  # workers that wait for their turn
+        self._standing_by = 0  # workers that have nothing to do
         self._workers = 0
-        self._turn = threading.Lock()  # held by the worker that waits for the Runtime API
+        self._turn = 1  # the worker that waits for the Runtime API, unless it is
+        self._away = False  # in a handler
+        self._brisk = BRISK_ONES  # handlers in a row that were
+        self._watch = twin("runtime._watch").Watch()  # of that worker,
+        self._chair = threading.Lock()  # by the one that stands by for the turn
         self._begin = threading.Event()
         self._ended = threading.Event()
         self._drain = 0.0
@@ -57,9 +67,7 @@ class ThreadDriver:
         """Starts the first threads, which wait for run(). Raises RuntimeError when there cannot be any."""
         if self._managed:
             for _ in range(2):
-                self._workers += 1
-                self._standing_by += 1
-                self._start_worker(self._workers)
+                self._start_worker()
 
     def run(self, drain: float, wait: Callable[[], object]) -> None:
         """Serves until `wait` returns and stop() was called; then waits up to `drain` seconds for running handlers."""
@@ -78,9 +86,7 @@ class ThreadDriver:
             self._end()
         else:
             # Lambda (default) mode: handlers run on the main thread, as signal.alarm() and its like want it.
-            self._standing_by = 1
-            self._workers = self._slots + 1  # no other shall be added
-            self._work()
+            self._work(self._turn)
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
@@ -92,31 +98,46 @@ class ThreadDriver:
         """Makes every worker return from its loop."""
         self._ended.set()
         self._reactor.wake()
+        self._watch.ring()
 
-    def _start_worker(self, number: int) -> None:
-        threading.Thread(target=self._work, name=f"lmi_fast-worker-{number}", daemon=True).start()
+    def _start_worker(self) -> None:
+        number = self._workers + 1
+        threading.Thread(target=self._work, args=(number,), name=f"lmi_fast-worker-{number}", daemon=True).start()
+        self._workers = number
+        self._standing_by += number != self._turn
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         self._begin.wait()
         job: Job | None = None
         while not self._ended.is_set():
-            job = self._next_job() if job is None else self._serve(job)
+            if job is not None:
+                job = self._serve(number, job)
+            elif self._turn == number:
+                job = self._next_job()
+            else:
+                self._stand_by(number)
             while self._noted:
                 with contextlib.suppress(IndexError):  # another worker was quicker
                     self._service.trouble(*self._noted.popleft())
 
-    def _serve(self, job: Job) -> Job | None:
+    def _serve(self, number: int, job: Job) -> Job | None:
         """Answers an invocation; returns the next one that is there already."""
         slot, invocation = job
+        began = time.monotonic()
         post = self._variables.copy().run(self._call, invocation)
         with self._lock:
+            self._brisk = self._brisk + 1 if time.monotonic() - began < BRISK else 0
             self._stop_if_asked()
             self._pool.answer(slot, post)
             self._open -= 1
             self._end_if_done()
             if self._ready:
                 return self._ready.popleft()
-            self._standing_by += 1
+            if self._turn == number:
+                self._away = False
+                self._watch.back()
+            else:
+                self._standing_by += 1
             return None
 
     def _call(self, invocation: Invocation) -> Post:
@@ -129,31 +150,40 @@ class ThreadDriver:
             return invoker.fail(invocation, error)
 
     def _next_job(self) -> Job | None:
-        """Waits for the turn, and in it for an event; None when there is none yet."""
-        with self._turn:
-            with self._lock:
-                timeout = 0.0 if self._ready else self._reactor.timeout()
-            ready = self._reactor.wait(timeout) if timeout != 0.0 and not self._ended.is_set() else []
-            with self._lock:
-                self._reactor.handle(ready)
-                self._stop_if_asked()
-                self._end_if_done()
-                if not self._ready:
-                    return None
-                job = self._ready.popleft()
-                if self._standing_by > 1 or self._workers > self._slots:
-                    self._standing_by -= 1
-                    return job
-                self._workers += 1
-                number = self._workers
-        # Nobody else stands by: a new worker takes this one's place.
-        try:
-            self._start_worker(number)
-        except RuntimeError:  # no more threads: events wait for one
-            with self._lock:
-                self._workers -= 1
-                self._standing_by -= 1
-        return job
+        """Waits for an event; None when there is none yet."""
+        with self._lock:
+            timeout = 0.0 if self._ready else self._reactor.timeout()
+        ready = self._reactor.wait(timeout) if timeout != 0.0 and not self._ended.is_set() else []
+        with self._lock:
+            self._reactor.handle(ready)
+            self._stop_if_asked()
+            self._end_if_done()
+            if not self._ready:
+                return None
+            self._away = True
+            self._watch.leave()
+            if self._brisk < BRISK_ONES:
+                self._watch.ring()
+            return self._ready.popleft()
+
+    def _stand_by(self, number: int) -> None:
+        """Waits until the turn is this worker's."""
+        with self._chair:
+            while not self._ended.is_set():
+                self._watch.wait(AWAY)
+                with self._lock:
+                    if self._away:
+                        self._take_turn(number)
+                        return
+
+    def _take_turn(self, number: int) -> None:
+        self._turn = number
+        self._away = False
+        self._watch.back()
+        self._standing_by -= 1
+        if not self._standing_by and self._workers <= self._slots:
+            with contextlib.suppress(RuntimeError):  # no more threads: events wait for one
+                self._start_worker()
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
         self._open += 1
