@@ -26,6 +26,7 @@ TWINS = {
     "lmi_fast.client.reactor": "lmi_fast/client/reactor.py",
     "lmi_fast.context": "lmi_fast/context.py",
     "lmi_fast.runtime.invoker": "lmi_fast/runtime/invoker.py",
+    "lmi_fast.runtime.running": "lmi_fast/runtime/running.py",
     "lmi_fast.runtime._malloc_c": "lmi_fast/runtime/_malloc_c.pyx",
     "lmi_fast.runtime._watch_c": "lmi_fast/runtime/_watch_c.pyx",
     "lmi_fast.runtime.thread_driver": "lmi_fast/runtime/thread_driver.py",

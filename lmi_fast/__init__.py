@@ -26,6 +26,7 @@ from .errors import (
     LmiFastError,
     NoInvocationError,
     RuntimeApiError,
+    WornOut,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "LmiFastError",
     "NoInvocationError",
     "RuntimeApiError",
+    "WornOut",
     "__version__",
     "current",
     "lifespan",

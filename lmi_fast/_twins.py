@@ -34,6 +34,7 @@ ONE_SOURCE = (
     "client.reactor",
     "context",
     "runtime.invoker",
+    "runtime.running",
     "runtime.thread_driver",
 )
 

@@ -18,6 +18,11 @@ MAX_SLOTS = 10_000
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
 DRIVERS = ("auto", "async", "threads")
 LOOPS = ("auto", "uvloop", "asyncio")
+# The platform kills 500 ms after SIGTERM (with an internal extension; Lambda execution environment, developer guide).
+# What is left of them is for the last answers, the lifespan and the end of the interpreter.
+DRAIN_MS = 300
+DEADLINE_MARGIN_MS = 50
+BLOCKED_MS = 100
 
 
 class Function:
@@ -38,6 +43,9 @@ class Config:
 
     # No dataclass or NamedTuple: making such a class takes longer at start-up than all else that is done here.
     __slots__ = (
+        "blocked_after",
+        "deadline_margin",
+        "drain",
         "driver",
         "function",
         "handler",
@@ -73,6 +81,15 @@ class Config:
         self.task_root = environ.get("LAMBDA_TASK_ROOT") or None
         self.driver = _one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto"
         self.loop = _one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto"
+        # Seconds before its deadline at which an invocation is answered; None: the platform deals with late ones, as it
+        # does in Lambda (default) mode.
+        margin = _milliseconds(environ, "LMI_FAST_DEADLINE_MARGIN_MS", DEADLINE_MARGIN_MS)
+        cancels = _switch(environ, "LMI_FAST_DEADLINE") and self.managed
+        self.deadline_margin = margin if cancels else None
+        # Seconds for which an async handler may keep the event loop to itself before that is logged; 0: for ever.
+        self.blocked_after = _milliseconds(environ, "LMI_FAST_BLOCKED_MS", BLOCKED_MS)
+        # Seconds from SIGTERM until what still runs is answered with an error.
+        self.drain = _milliseconds(environ, "LMI_FAST_DRAIN_MS", DRAIN_MS)
         self.malloc_is_tuned = "MALLOC_ARENA_MAX" in environ or "GLIBC_TUNABLES" in environ
         self.function = Function(environ)
 
@@ -103,6 +120,16 @@ def _whole_number(environ: Mapping[str, str], variable: str, low: int, high: int
     if not (value.isascii() and value.isdecimal() and len(value) <= 9 and low <= int(value) <= high):
         raise ConfigError(variable, value, f"a whole number from {low} to {high}")
     return int(value)
+
+
+def _milliseconds(environ: Mapping[str, str], variable: str, default: int) -> float:
+    """In seconds."""
+    value = _whole_number(environ, variable, 0, 900_000)
+    return (default if value is None else value) / 1000
+
+
+def _switch(environ: Mapping[str, str], variable: str) -> bool:
+    return (_one_of(environ, variable, ("on", "off")) or "on") == "on"
 
 
 def _one_of(environ: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str | None:

@@ -15,6 +15,7 @@ cdef class Context:
     cdef public object client_context
     cdef public object _identity
     cdef public object _w3c
+    cdef object _deadline
     cdef public object _epoch_deadline_time_in_ms
     # As objects of a Python class have them: handlers and libraries set attributes of their own.
     cdef dict __dict__

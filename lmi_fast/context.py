@@ -94,6 +94,7 @@ class Context:
         self.client_context: ClientContext | None = None
         self._identity: CognitoIdentity | None = None
         self._w3c: dict[str, str] | None = None
+        self._deadline: float | None = None
         self._epoch_deadline_time_in_ms: int = invocation.deadline_ms
         if invocation.client_context is not None:
             fields = _parse(invocation.client_context, "Client Context")
@@ -123,6 +124,17 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the deadline; 0 when it has passed."""
         return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    @property
+    def deadline(self) -> float:
+        """The deadline on the clock of time.monotonic(), which is that of event loops:
+        `async with asyncio.timeout_at(context.deadline)`. Infinite where there is none.
+        """
+        if self._deadline is None:
+            milliseconds = self._epoch_deadline_time_in_ms
+            left = milliseconds / 1000 - time.time() if milliseconds > 0 else float("inf")
+            self._deadline = time.monotonic() + left
+        return self._deadline
 
     def w3c(self) -> dict[str, str]:
         """The W3C trace context of the invocation: of `traceparent`, `tracestate` and `baggage` those that came."""

@@ -8,6 +8,7 @@ LmiFastError
 │   ├── ApiUnavailable   no connection, or one that broke before the reply was whole
 │   ├── ApiRefused       a reply with another status than the one that means success
 │   └── ApiProtocolError the bytes that came back are not HTTP, or not a Runtime API reply
+├── WornOut              handlers that go on after their deadlines hold every slot
 └── InternalError        a bug in lmi_fast: please report it
 
 Anything else that leaves lmi_fast is a bug as well.
@@ -40,6 +41,10 @@ class ErrorType:
     RUNTIME_CLIENT = "Runtime.LambdaRuntimeClientError"
     # Ours: there is no official name for a bad variable, because the official runtime does not look.
     CONFIG = "Runtime.ConfigError"
+    # An invocation that was not over at its deadline; the platform itself calls it Sandbox.Timedout.
+    TIMED_OUT = "Function.TimedOut"
+    # One that was not over when the environment was.
+    SHUTDOWN = "Runtime.Shutdown"
     # The platform's own name for a response above the payload limit.
     RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 
@@ -92,6 +97,15 @@ class ApiRefused(RuntimeApiError):
 
 class ApiProtocolError(RuntimeApiError):
     """The bytes that came back are not HTTP/1.1, or not a reply of the Runtime API."""
+
+
+class WornOut(LmiFastError):
+    """No slot is left, because handlers go on after their deadlines: the process has to be replaced."""
+
+    def __init__(self, overdue: int) -> None:
+        super().__init__(
+            f"{overdue} handlers go on after their deadlines and hold every slot; this process ends to be replaced"
+        )
 
 
 class InternalError(LmiFastError):

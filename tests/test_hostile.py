@@ -38,6 +38,7 @@ def test_exceptions_that_resist_description(tmp_path: Path, a: str, name: str) -
             assert report["errorType"] == "B"
         assert served.result(False) == "fine"
         served.ready()
+        served.wait_for_output('"level":"ERROR"', 4)
         assert len([record for record in served.records() if record["level"] == "ERROR"]) == 4
 
 

@@ -155,7 +155,7 @@ def test_a_late_answer_meets_410_and_nothing_else_happens(tmp_path: Path, a: str
                 {"await asyncio.sleep(0.001)" if a else "time.sleep(0.001)"}
             return event
     """
-    with serving(tmp_path, source, slots=2) as served:
+    with serving(tmp_path, source, slots=2, LMI_FAST_DEADLINE="off") as served:
         late = served.api.invoke("late", timeout_s=0.05)
         assert late.result(TIMEOUT).kind == "timeout"
         (tmp_path / "go").touch()

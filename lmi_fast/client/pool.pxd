@@ -28,6 +28,7 @@ cdef class Pool:
 
     @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
+    cpdef answer_only(self, Post post)
     @cython.locals(line=PostLine)
     cdef send(self, Post post, Slot then_park)
     cdef settled(self, Post post, error)

@@ -96,6 +96,12 @@ class Pool:
             slot.park()
             self.send(post, None)
 
+    def answer_only(self, post: Post) -> None:
+        """Sends `post` and leaves its slot empty; to be parked by hand."""
+        self._owed += 1
+        self._under_way += len(post.body)
+        self.send(post, None)
+
     def send(self, post: Post, then_park: Slot | None) -> None:
         """Sends `post` on a connection of its own."""
         if self._idle:

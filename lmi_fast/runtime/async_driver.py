@@ -11,9 +11,12 @@ from types import CoroutineType
 from typing import Any
 
 from ..client.pool import Slot
+from ..errors import ErrorType, WornOut
 from ..wire.invocation import Invocation
 from .logs import log_stray_exit
+from .running import Running
 from .service import Service
+from .stacks import stack_of_task
 
 if sys.version_info >= (3, 12):
 
@@ -42,14 +45,22 @@ class AsyncDriver:
         self._invoker = service.invoker
         self._loop = loop
         self._variables = service.variables
-        self._running: set[asyncio.Task[None]] = set()
+        self._service = service
         self._stopping = False
         self._ended = False
         self._failed: Exception | None = None
         self._pool = service.new_pool(loop, self._received, service.trouble)
+        self._running = Running(
+            self._pool,
+            service.invoker,
+            service.config.deadline_margin,
+            where=stack_of_task,
+            late=asyncio.Task.cancel,
+            worn_out=self._worn_out,
+        )
 
-    def run(self, drain: float) -> None:
-        """Serves; once stopped, waits up to `drain` seconds for running handlers and then cancels them."""
+    def run(self) -> None:
+        """Serves; once stopped, waits for running handlers, and answers in their place when that takes too long."""
         self._loop.call_soon(self._pool.start)
         self._loop.call_later(DIAL, self._load)
         # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
@@ -58,12 +69,12 @@ class AsyncDriver:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
                 log_stray_exit(error)
-        if self._failed is not None:
-            raise self._failed
         self._pool.stop()
-        run_until_complete(self._loop, self._loop.create_task(self._drain(drain)))
+        run_until_complete(self._loop, self._loop.create_task(self._drain(self._service.config.drain)))
         self._ended = True
         self._pool.close()
+        if self._failed is not None:
+            raise self._failed
 
     def _load(self) -> None:
         try:
@@ -88,12 +99,11 @@ class AsyncDriver:
     async def _drain(self, seconds: float) -> None:
         # A third of the time is for what is late: to be cancelled, and to have its answers taken.
         end = self._loop.time() + seconds
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=seconds * 2 / 3)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=seconds / 6)
+        if running := self._running.handles():
+            await asyncio.wait(running, timeout=seconds * 2 / 3)
+        self._running.give_all_up(ErrorType.SHUTDOWN, "the environment was shut down before the handler had ended")
+        if late := self._running.handles():
+            await asyncio.wait(late, timeout=seconds / 6)
         settled = asyncio.Event()
         self._pool.when_settled(settled.set)
         with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
@@ -103,25 +113,33 @@ class AsyncDriver:
         task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())
         if not task.done():
             # The loop keeps only weak references to tasks.
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(invocation, slot, task)
 
     async def _serve(self, slot: Slot, invocation: Invocation) -> None:
         invoker = self._invoker
+        post = None
         try:
             event, context = invoker.begin(invocation)
             result = invoker.handler(event, context)
             del event, context
             if type(result) is CoroutineType or hasattr(result, "__await__"):
                 result = await result
-            post = invoker.succeed(invocation, result)
+            if not invocation.answered:
+                post = invoker.succeed(invocation, result)
             del result  # a large one is not kept while its bytes are sent
         except BaseException as error:
             # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end its invocation only.
             if self._ended:
                 raise  # the coroutine is being thrown away
-            post = invoker.fail(invocation, error)
-        self._pool.answer(slot, post)
+            if not invocation.answered:
+                post = invoker.fail(invocation, error)
+        if self._running.end(invocation):
+            assert post is not None
+            self._pool.answer(slot, post)
+
+    def _worn_out(self) -> None:
+        self._failed = WornOut(self._running.overdue)
+        self.stop()
 
 
 def run_until_complete(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:

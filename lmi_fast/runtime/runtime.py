@@ -6,6 +6,7 @@ error API and exit immediately" (Building a custom runtime, AWS Lambda developer
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
@@ -14,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from functools import partial
 from types import TracebackType
 
 from .._lifespan import Lifespan
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from .handler import Handler
     from .service import Service
+    from .thread_driver import ThreadDriver
 
-# Seconds for running handlers after SIGTERM. The platform kills 600 ms after it (defaultRuntimeShutdownTimeout of the
-# Runtime API server).
-DRAIN = 0.3
+# Seconds for the tasks that handlers have left running, once all else is done.
+BACKGROUND = 0.05
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -54,9 +54,9 @@ def run(handler: Handler | str | None = None) -> None:
             put_task_root_on_path(config)
             function = load_handler(config.handler)
         use_loop = is_async(function) if config.driver == "auto" else config.driver == "async"
-        finish = (_run_async if use_loop else _run_threads)(config, function, init)
+        serve = (_prepare_async if use_loop else _prepare_threads)(config, function)
     try:
-        finish()
+        serve()
     except BaseException as error:
         from .reports import make_report
 
@@ -65,21 +65,16 @@ def run(handler: Handler | str | None = None) -> None:
 
 
 class _InitPhase:
-    """Turns whatever is raised within into an init error, until `over()`."""
+    """Turns whatever is raised within into an init error. It ends with the first poll."""
 
     def __init__(self) -> None:
         self.config: Config | None = None
-        self._over = False
 
     def __enter__(self) -> _InitPhase:
         return self
 
-    def over(self) -> None:
-        """The first poll is next: from here on nothing is an init error."""
-        self._over = True
-
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None or self._over:
+        if error is None:
             return
         if kind is ConfigError:
             error = FaultError(ErrorType.CONFIG, str(error))
@@ -120,31 +115,27 @@ def _new_service(config: Config, handler: Handler) -> Service:
 
     log_format = config.log_format
     return Service(
+        config,
         Invoker(handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format)),
         Address(config.runtime_api),
-        config.slots,
-        park_first=config.managed,
         variables=copy_context(),
         trouble=TroubleLog(),
     )
 
 
-def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable[[], object]:
-    """Serves on threads; returns what is left to do then."""
+def _prepare_threads(config: Config, handler: Handler) -> Callable[[], None]:
+    """Returns what serves on threads."""
     from .thread_driver import ThreadDriver
 
     service = _new_service(config, handler)
     lifespan = Lifespan()
-    finish: Callable[[], object]
     if lifespan.is_async:
         import asyncio  # for this lifespan; a plain handler never needs it
 
         loop = asyncio.new_event_loop()
         service.invoker.state = lifespan.start(loop, service.variables)
-        finish = partial(lifespan.finish, loop)
     else:
         service.invoker.state = service.variables.run(lifespan.enter)
-        finish = partial(service.variables.run, lifespan.exit)
     if config.managed and not config.malloc_is_tuned:
         twin("runtime._malloc").use_one_arena()
     driver = ThreadDriver(service)
@@ -155,13 +146,32 @@ def _run_threads(config: Config, handler: Handler, init: _InitPhase) -> Callable
             wait = _watch_signals()
         else:
             for number in STOP_SIGNALS:
-                signal.signal(number, lambda *_: driver.stop())
+                signal.signal(number, lambda *_: _stop_on_main_thread(driver, config.drain))
             # The kernel may give a signal to a thread of the user's: the main thread has to wake up all the same.
             signal.set_wakeup_fd(driver.waker, warn_on_full_buffer=False)
     logs.log_start(config, "threads", twins())
-    init.over()
-    driver.run(DRAIN, wait)
-    return finish
+
+    def serve() -> None:
+        driver.run(wait)
+        if lifespan.is_async:
+            lifespan.finish(loop)
+        else:
+            service.variables.run(lifespan.exit)
+
+    return serve
+
+
+def _stop_on_main_thread(driver: ThreadDriver, drain: float) -> None:
+    """Stops a driver whose handler may be running below this very signal handler, in Lambda (default) mode."""
+
+    def give_up() -> None:
+        if not driver.ended.wait(drain):
+            driver.give_up()
+            _exit_at_once(0)
+
+    driver.stop()
+    # Not threading.Thread: it takes locks that the main thread may hold.
+    _thread.start_new_thread(give_up, ())
 
 
 def _watch_signals() -> Callable[[], None]:
@@ -183,8 +193,8 @@ def _watch_signals() -> Callable[[], None]:
     return wait
 
 
-def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[], object]:
-    """Serves on an event loop; returns what is left to do then."""
+def _prepare_async(config: Config, handler: Handler) -> Callable[[], None]:
+    """Returns what serves on an event loop."""
     from .async_driver import AsyncDriver
     from .loop import new_event_loop
 
@@ -200,19 +210,18 @@ def _run_async(config: Config, handler: Handler, init: _InitPhase) -> Callable[[
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, driver.stop)
     logs.log_start(config, type(loop).__module__.partition(".")[0], twins())
-    init.over()
-    driver.run(DRAIN)
 
-    def finish() -> None:
+    def serve() -> None:
+        driver.run()
         if lifespan.is_async:
             lifespan.finish(loop)
         else:
             service.variables.run(lifespan.exit)
-        loop.run_until_complete(driver.end_background_tasks(DRAIN / 6))
+        loop.run_until_complete(driver.end_background_tasks(BACKGROUND))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
-    return finish
+    return serve
 
 
 def _on_main_thread() -> bool:
@@ -253,5 +262,9 @@ and you may set these:
   LMI_FAST_DRIVER  auto, async or threads: what runs the handler; default: by whether it returns a coroutine
   LMI_FAST_TWINS   auto, pure, compiled or h11: which reader of HTTP; default: compiled where it was built
   LMI_FAST_LOOP    auto, uvloop or asyncio: the event loop of async handlers; default: uvloop where it is installed
+  LMI_FAST_DEADLINE            on or off: at its deadline, answer an invocation with an error and cancel it; default: on
+  LMI_FAST_DEADLINE_MARGIN_MS  how long before it; default: 50
+  LMI_FAST_BLOCKED_MS          log what keeps the event loop of async handlers for so long; 0: never; default: 100
+  LMI_FAST_DRAIN_MS            how long running handlers may go on after SIGTERM; default: 300
   LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

@@ -8,6 +8,7 @@ from contextvars import Context as Variables
 from ..client.address import Address
 from ..client.meaning import Trouble
 from ..client.pool import Pool, Slot
+from ..config import Config
 from ..wire.invocation import Invocation
 from .invoker import Invoker
 
@@ -19,25 +20,22 @@ if TYPE_CHECKING:
 class Service:
     """One handler, and how it is to be served."""
 
-    __slots__ = ("address", "invoker", "park_first", "slots", "trouble", "variables")
+    __slots__ = ("address", "config", "invoker", "slots", "trouble", "variables")
 
     def __init__(
         self,
+        config: Config,
         invoker: Invoker,
         address: Address,
-        slots: int,
         *,
-        park_first: bool,
         variables: Variables,
         trouble: Trouble,
     ) -> None:
-        """`park_first`: False in Lambda (default) mode, where a poll ends the invocation before it. `variables`: each
-        invocation runs in a copy of them.
-        """
+        """`variables`: each invocation runs in a copy of them."""
+        self.config = config
         self.invoker = invoker
         self.address = address
-        self.slots = slots
-        self.park_first = park_first
+        self.slots = config.slots
         self.variables = variables
         self.trouble = trouble
 
@@ -48,7 +46,7 @@ class Service:
             self.address,
             self.invoker.requests,
             self.slots,
-            park_first=self.park_first,
+            park_first=self.config.managed,
             received=received,
             trouble=trouble,
         )

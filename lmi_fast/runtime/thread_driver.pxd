@@ -5,10 +5,19 @@ from ..client.reactor cimport Reactor
 from ..wire.invocation cimport Invocation
 from ..wire.requests cimport Post
 from .invoker cimport Invoker
+from .running cimport Running
+
+
+@cython.freelist(64)
+cdef class Job:
+    cdef readonly Slot slot
+    cdef readonly Invocation invocation
+    cdef readonly unsigned long thread
 
 
 cdef class ThreadDriver:
     cdef readonly object stopping
+    cdef readonly object ended
     cdef readonly object waker
     cdef object _service
     cdef object _variables
@@ -17,10 +26,11 @@ cdef class ThreadDriver:
     cdef Py_ssize_t _slots
     cdef Reactor _reactor
     cdef Pool _pool
+    cdef Running _running
+    cdef object _failed
     cdef object _lock
     cdef object _ready
     cdef object _noted
-    cdef Py_ssize_t _open
     cdef Py_ssize_t _standing_by
     cdef Py_ssize_t _workers
     cdef Py_ssize_t _turn
@@ -29,14 +39,13 @@ cdef class ThreadDriver:
     cdef object _watch
     cdef object _chair
     cdef object _begin
-    cdef object _ended
-    cdef double _drain
 
     cdef _start_worker(self)
-    @cython.locals(slot=Slot, invocation=Invocation, began=double)
-    cdef tuple _serve(self, Py_ssize_t number, tuple job)
-    cdef tuple _next_job(self)
+    @cython.locals(invocation=Invocation, began=double)
+    cdef Job _serve(self, Py_ssize_t number, Job job)
+    cdef Job _next_job(self)
     cdef _stand_by(self, Py_ssize_t number)
     cdef _take_turn(self, Py_ssize_t number)
+    cdef _keep_one_standing_by(self)
     cdef _stop_if_asked(self)
     cdef _end_if_done(self)

@@ -10,7 +10,9 @@ by, up to one for each slot and one more, so that replies to answers are read wh
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import signal
 import threading
 import time
 from collections import deque
@@ -19,13 +21,14 @@ from collections.abc import Callable
 from .._twins import twin
 from ..client.pool import Slot
 from ..client.reactor import Reactor
-from ..errors import RuntimeApiError
+from ..errors import ErrorType, RuntimeApiError, WornOut
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
+from .running import Running
 from .service import Service
 
-Job = tuple[Slot, Invocation]
-
+# Of the time for running handlers after a stop, how much is for their answers to be taken.
+LAST = 1 / 3
 # Seconds for the first polls to go out, before anything else is done.
 DIAL = 0.05
 # A handler is brisk that takes no longer (seconds), and is expected to be if as many before it were as BRISK_ONES.
@@ -35,23 +38,43 @@ BRISK_ONES = 3
 AWAY = 0.001
 
 
+class Job:
+    """An invocation, and the thread that serves it."""
+
+    __slots__ = ("invocation", "slot", "thread")
+
+    def __init__(self, slot: Slot, invocation: Invocation) -> None:
+        self.slot = slot
+        self.invocation = invocation
+        self.thread = 0  # its ident; 0: none yet
+
+
 class ThreadDriver:
     """`start()` and then `run()` serve until `stop()` is called, from a signal handler or another thread."""
 
     def __init__(self, service: Service) -> None:
         self.stopping = threading.Event()
+        self.ended = threading.Event()
         self._service = service
         self._variables = service.variables
         self._invoker = service.invoker
-        self._managed = service.park_first
+        self._managed = service.config.managed
         self._slots = service.slots
         self._reactor = Reactor()
         self.waker = self._reactor.waker  # for signal.set_wakeup_fd()
         self._pool = service.new_pool(self._reactor, self._received, self._note)
+        self._running = Running(
+            self._pool,
+            service.invoker,
+            service.config.deadline_margin,
+            where=_where,
+            late=self._late,
+            worn_out=self._worn_out,
+        )
+        self._failed: Exception | None = None
         self._lock = threading.Lock()  # of the pool and its reactor, and of these:
         self._ready: deque[Job] = deque()  # events that no worker has taken yet
         self._noted: deque[tuple[str, RuntimeApiError]] = deque()  # troubles to be told of without the lock
-        self._open = 0  # invocations without an answer
         self._standing_by = 0  # workers that have nothing to do
         self._workers = 0
         self._turn = 1  # the worker that waits for the Runtime API, unless it is
@@ -60,8 +83,6 @@ class ThreadDriver:
         self._watch = twin("runtime._watch").Watch()  # of that worker,
         self._chair = threading.Lock()  # by the one that stands by for the turn
         self._begin = threading.Event()
-        self._ended = threading.Event()
-        self._drain = 0.0
 
     def start(self) -> None:
         """Starts the first threads, which wait for run(). Raises RuntimeError when there cannot be any."""
@@ -69,9 +90,10 @@ class ThreadDriver:
             for _ in range(2):
                 self._start_worker()
 
-    def run(self, drain: float, wait: Callable[[], object]) -> None:
-        """Serves until `wait` returns and stop() was called; then waits up to `drain` seconds for running handlers."""
-        self._drain = drain
+    def run(self, wait: Callable[[], object]) -> None:
+        """Serves until `wait` returns or stop() was called; then waits for running handlers, and answers in their place
+        when that takes too long.
+        """
         with self._lock:
             self._pool.start()
         ready = self._reactor.wait(DIAL)
@@ -82,8 +104,10 @@ class ThreadDriver:
         if self._managed:
             wait()
             self.stop()
-            self._ended.wait(drain)
+            self.ended.wait(self._service.config.drain)
             self._end()
+            if self._failed is not None:
+                raise self._failed
         else:
             # Lambda (default) mode: handlers run on the main thread, as signal.alarm() and its like want it.
             self._work(self._turn)
@@ -94,9 +118,18 @@ class ThreadDriver:
             self.stopping.set()
             self._reactor.wake()
 
+    def give_up(self) -> None:
+        """Answers in the place of handlers that run, from another thread."""
+        with self._lock:
+            self._give_all_up()
+
+    def _give_all_up(self) -> None:
+        self._running.give_all_up(ErrorType.SHUTDOWN, "the environment was shut down before the handler had ended")
+        self._end_if_done()
+
     def _end(self) -> None:
         """Makes every worker return from its loop."""
-        self._ended.set()
+        self.ended.set()
         self._reactor.wake()
         self._watch.ring()
 
@@ -109,7 +142,7 @@ class ThreadDriver:
     def _work(self, number: int) -> None:
         self._begin.wait()
         job: Job | None = None
-        while not self._ended.is_set():
+        while not self.ended.is_set():
             if job is not None:
                 job = self._serve(number, job)
             elif self._turn == number:
@@ -122,15 +155,17 @@ class ThreadDriver:
 
     def _serve(self, number: int, job: Job) -> Job | None:
         """Answers an invocation; returns the next one that is there already."""
-        slot, invocation = job
+        invocation = job.invocation
+        job.thread = threading.get_ident()
         began = time.monotonic()
-        post = self._variables.copy().run(self._call, invocation)
+        post = None if invocation.answered else self._variables.copy().run(self._call, invocation)
         with self._lock:
             self._brisk = self._brisk + 1 if time.monotonic() - began < BRISK else 0
             self._stop_if_asked()
-            self._pool.answer(slot, post)
-            self._open -= 1
-            self._end_if_done()
+            if self._running.end(invocation):
+                assert post is not None
+                self._pool.answer(job.slot, post)
+                self._end_if_done()
             if self._ready:
                 return self._ready.popleft()
             if self._turn == number:
@@ -140,20 +175,21 @@ class ThreadDriver:
                 self._standing_by += 1
             return None
 
-    def _call(self, invocation: Invocation) -> Post:
-        """Calls the handler: the answer to `invocation`, whatever it raised."""
+    def _call(self, invocation: Invocation) -> Post | None:
+        """Calls the handler: the answer to `invocation`, whatever it raised; None when there is one already."""
         invoker = self._invoker
         try:
             event, context = invoker.begin(invocation)
-            return invoker.succeed(invocation, invoker.handler(event, context))
+            result = invoker.handler(event, context)
+            return None if invocation.answered else invoker.succeed(invocation, result)
         except BaseException as error:
-            return invoker.fail(invocation, error)
+            return None if invocation.answered else invoker.fail(invocation, error)
 
     def _next_job(self) -> Job | None:
         """Waits for an event; None when there is none yet."""
         with self._lock:
             timeout = 0.0 if self._ready else self._reactor.timeout()
-        ready = self._reactor.wait(timeout) if timeout != 0.0 and not self._ended.is_set() else []
+        ready = self._reactor.wait(timeout) if timeout != 0.0 and not self.ended.is_set() else []
         with self._lock:
             self._reactor.handle(ready)
             self._stop_if_asked()
@@ -169,7 +205,7 @@ class ThreadDriver:
     def _stand_by(self, number: int) -> None:
         """Waits until the turn is this worker's."""
         with self._chair:
-            while not self._ended.is_set():
+            while not self.ended.is_set():
                 self._watch.wait(AWAY)
                 with self._lock:
                     if self._away:
@@ -181,13 +217,27 @@ class ThreadDriver:
         self._away = False
         self._watch.back()
         self._standing_by -= 1
-        if not self._standing_by and self._workers <= self._slots:
+        self._keep_one_standing_by()
+
+    def _keep_one_standing_by(self) -> None:
+        # One for each slot, one that waits, and one in the place of each that does not come back.
+        if not self._standing_by and self._workers <= self._slots + self._running.overdue:
             with contextlib.suppress(RuntimeError):  # no more threads: events wait for one
                 self._start_worker()
 
     def _received(self, slot: Slot, invocation: Invocation) -> None:
-        self._open += 1
-        self._ready.append((slot, invocation))
+        job = Job(slot, invocation)
+        self._running.add(invocation, slot, job)
+        self._ready.append(job)
+
+    def _late(self, job: Job) -> None:
+        """The invocation of `job` was answered for it: a thread in the place of its own serves its slot."""
+        self._keep_one_standing_by()
+
+    def _worn_out(self) -> None:
+        self._failed = WornOut(self._running.overdue)
+        self.stopping.set()
+        _thread.interrupt_main(signal.SIGTERM)
 
     def _note(self, what: str, error: RuntimeApiError) -> None:
         self._noted.append((what, error))
@@ -195,8 +245,16 @@ class ThreadDriver:
     def _stop_if_asked(self) -> None:
         if self.stopping.is_set() and not self._pool.stopping:
             self._pool.stop()
-            self._reactor.call_later(self._drain, self._end)
+            drain = self._service.config.drain
+            self._reactor.call_later(drain * (1 - LAST), self._give_all_up)
+            self._reactor.call_later(drain, self._end)
 
     def _end_if_done(self) -> None:
-        if self._pool.stopping and not self._open:
+        if self._pool.stopping and not self._running.count():
             self._pool.when_settled(self._end)
+
+
+def _where(job: Job) -> list[str]:
+    from .stacks import stack_of_thread  # with the first that is late
+
+    return stack_of_thread(job.thread) if job.thread else []

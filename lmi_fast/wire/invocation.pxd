@@ -17,3 +17,4 @@ cdef class Invocation:
     cdef readonly str tenant_id
     cdef readonly str content_type
     cdef public object event
+    cdef public bint answered

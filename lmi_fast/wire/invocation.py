@@ -13,6 +13,7 @@ class Invocation:
     """
 
     __slots__ = (
+        "answered",
         "client_context",
         "cognito_identity",
         "content_type",
@@ -40,6 +41,7 @@ class Invocation:
         self.tenant_id = reply.tenant_id or None
         self.content_type = reply.content_type or "application/json"
         self.event = reply.body
+        self.answered = False  # or about to be
 
     def __repr__(self) -> str:
         return f"Invocation({self.request_id}, {len(self.event)} bytes of {self.content_type})"
