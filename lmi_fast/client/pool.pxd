@@ -43,6 +43,8 @@ cdef class Slot(Owner):
     cdef Post _post
     cdef bint _parked
 
+    @cython.locals(invocation=Invocation)
+    cpdef replied(self, Reply reply)
     cpdef park(self)
     cdef answer(self, Post post)
     cpdef unpark(self)

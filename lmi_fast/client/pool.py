@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """`received(slot, invocation)` is called for each event and must lead to one `answer(slot, post)`."""
+    """`received(invocation)` is called for each event and must lead to one `answer(invocation.slot, post)`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Pool:
         slots: int,
         *,
         park_first: bool,
-        received: Callable[[Slot, Invocation], None],
+        received: Callable[[Invocation], None],
         trouble: Trouble,
     ) -> None:
         """`trouble` is told of everything that went wrong and was dealt with."""
@@ -203,7 +203,8 @@ class Slot(Owner):
             self._park_later(error)
             return
         self._backoff = None
-        self._pool.received(self, invocation)
+        invocation.slot = self
+        self._pool.received(invocation)
 
     def _answered(self, post: Post, reply: Reply) -> None:
         self._post = None

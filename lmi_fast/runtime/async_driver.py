@@ -10,7 +10,6 @@ from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any
 
-from ..client.pool import Slot
 from ..errors import ErrorType, WornOut
 from ..wire.invocation import Invocation
 from .logs import log_stray_exit
@@ -109,13 +108,13 @@ class AsyncDriver:
         with contextlib.suppress(TimeoutError):  # nobody takes the answers any more
             await asyncio.wait_for(settled.wait(), max(0.0, end - self._loop.time()))
 
-    def _received(self, slot: Slot, invocation: Invocation) -> None:
-        task = _start(self._serve(slot, invocation), self._loop, self._variables.copy())
+    def _received(self, invocation: Invocation) -> None:
+        task = _start(self._serve(invocation), self._loop, self._variables.copy())
         if not task.done():
             # The loop keeps only weak references to tasks.
-            self._running.add(invocation, slot, task)
+            self._running.add(invocation, task)
 
-    async def _serve(self, slot: Slot, invocation: Invocation) -> None:
+    async def _serve(self, invocation: Invocation) -> None:
         invoker = self._invoker
         post = None
         try:
@@ -135,7 +134,7 @@ class AsyncDriver:
                 post = invoker.fail(invocation, error)
         if self._running.end(invocation):
             assert post is not None
-            self._pool.answer(slot, post)
+            self._pool.answer(invocation.slot, post)
 
     def _worn_out(self) -> None:
         self._failed = WornOut(self._running.overdue)

@@ -57,15 +57,16 @@ class Running:
         self._where = where
         self._late = late
         self._worn_out = worn_out
-        self._running: dict[Invocation, tuple[Slot, Any]] = {}
+        # By what the driver knows the handler by.
+        self._running: dict[Invocation, Any] = {}
         self._overdue: dict[Invocation, Any] = {}  # answered already, and not over
         self._empty: list[Slot] = []  # that wait for one of those to end
         self._timer: Timer | None = None
         self._next = NEVER  # when it goes off, in seconds since the epoch
 
-    def add(self, invocation: Invocation, slot: Slot, handle: Any) -> None:
+    def add(self, invocation: Invocation, handle: Any) -> None:
         """`handle` is what the driver knows the running handler by."""
-        self._running[invocation] = (slot, handle)
+        self._running[invocation] = handle
         # Functions have one timeout: the first deadline is that of the first one, and the timer is hardly ever set.
         if self._margin is not None and 0 < invocation.deadline_ms < self._next * 1000:
             self._set_timer(self._time_of(invocation))
@@ -74,7 +75,8 @@ class Running:
         """The handler of `invocation` has ended, and whether its answer is still wanted."""
         if not invocation.answered:
             invocation.answered = True
-            self._running.pop(invocation, None)
+            if self._running:  # a task that did not wait was never added
+                self._running.pop(invocation, None)
             return True
         self._overdue.pop(invocation, None)
         if self._empty:
@@ -83,7 +85,12 @@ class Running:
 
     def handles(self) -> list[Any]:
         """Those of all that run, the overdue ones too."""
-        return [handle for _, handle in self._running.values()] + list(self._overdue.values())
+        return [*self._running.values(), *self._overdue.values()]
+
+    def change(self, invocation: Invocation, handle: Any) -> None:
+        """Another handle, if it still runs."""
+        if not invocation.answered:
+            self._running[invocation] = handle
 
     def count(self) -> int:
         """How many have no answer yet."""
@@ -126,7 +133,7 @@ class Running:
 
     def give_up(self, invocation: Invocation, error_type: str, message: str) -> None:
         """Answers a running invocation with an error report; its handler goes on for nothing."""
-        slot, handle = self._running.pop(invocation)
+        handle = self._running.pop(invocation)
         invocation.answered = True
         try:
             stack = self._where(handle)
@@ -134,10 +141,10 @@ class Running:
             stack = []
         post = self._invoker.fail(invocation, FaultError(error_type, message, stack))
         if len(self._overdue) < len(self._pool.slots):
-            self._pool.answer(slot, post)
+            self._pool.answer(invocation.slot, post)
         else:
             self._pool.answer_only(post)
-            self._empty.append(slot)
+            self._empty.append(invocation.slot)
         self._overdue[invocation] = handle
         self._late(handle)
         if len(self._empty) == len(self._pool.slots):

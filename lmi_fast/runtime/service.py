@@ -7,7 +7,7 @@ from contextvars import Context as Variables
 
 from ..client.address import Address
 from ..client.meaning import Trouble
-from ..client.pool import Pool, Slot
+from ..client.pool import Pool
 from ..config import Config
 from ..wire.invocation import Invocation
 from .invoker import Invoker
@@ -39,7 +39,7 @@ class Service:
         self.variables = variables
         self.trouble = trouble
 
-    def new_pool(self, loop: Loop, received: Callable[[Slot, Invocation], None], trouble: Trouble) -> Pool:
+    def new_pool(self, loop: Loop, received: Callable[[Invocation], None], trouble: Trouble) -> Pool:
         """The pool of a driver that runs `loop`; `trouble` may be another than the service's own."""
         return Pool(
             loop,

@@ -1,18 +1,11 @@
 cimport cython
 
-from ..client.pool cimport Pool, Slot
+from ..client.pool cimport Pool
 from ..client.reactor cimport Reactor
 from ..wire.invocation cimport Invocation
 from ..wire.requests cimport Post
 from .invoker cimport Invoker
 from .running cimport Running
-
-
-@cython.freelist(64)
-cdef class Job:
-    cdef readonly Slot slot
-    cdef readonly Invocation invocation
-    cdef readonly unsigned long thread
 
 
 cdef class ThreadDriver:
@@ -41,9 +34,11 @@ cdef class ThreadDriver:
     cdef object _begin
 
     cdef _start_worker(self)
-    @cython.locals(invocation=Invocation, began=double)
-    cdef Job _serve(self, Py_ssize_t number, Job job)
-    cdef Job _next_job(self)
+    @cython.locals(began=double)
+    cdef Invocation _serve(self, Py_ssize_t number, ident, Invocation invocation)
+    cdef Invocation _next(self, ident)
+    @cython.locals(invocation=Invocation)
+    cdef Invocation _taken(self, ident)
     cdef _stand_by(self, Py_ssize_t number)
     cdef _take_turn(self, Py_ssize_t number)
     cdef _keep_one_standing_by(self)

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable
 
 from .._twins import twin
-from ..client.pool import Slot
 from ..client.reactor import Reactor
 from ..errors import ErrorType, RuntimeApiError, WornOut
 from ..wire.invocation import Invocation
@@ -36,17 +35,6 @@ BRISK = 0.0002
 BRISK_ONES = 3
 # After how many seconds in a handler that should have been brisk a worker has lost its turn to wait.
 AWAY = 0.001
-
-
-class Job:
-    """An invocation, and the thread that serves it."""
-
-    __slots__ = ("invocation", "slot", "thread")
-
-    def __init__(self, slot: Slot, invocation: Invocation) -> None:
-        self.slot = slot
-        self.invocation = invocation
-        self.thread = 0  # its ident; 0: none yet
 
 
 class ThreadDriver:
@@ -67,13 +55,13 @@ class ThreadDriver:
             self._pool,
             service.invoker,
             service.config.deadline_margin,
-            where=_where,
+            where=_stack,
             late=self._late,
             worn_out=self._worn_out,
         )
         self._failed: Exception | None = None
         self._lock = threading.Lock()  # of the pool and its reactor, and of these:
-        self._ready: deque[Job] = deque()  # events that no worker has taken yet
+        self._ready: deque[Invocation] = deque()  # events that no worker has taken yet
         self._noted: deque[tuple[str, RuntimeApiError]] = deque()  # troubles to be told of without the lock
         self._standing_by = 0  # workers that have nothing to do
         self._workers = 0
@@ -141,22 +129,21 @@ class ThreadDriver:
 
     def _work(self, number: int) -> None:
         self._begin.wait()
-        job: Job | None = None
+        ident = threading.get_ident()
+        invocation: Invocation | None = None
         while not self.ended.is_set():
-            if job is not None:
-                job = self._serve(number, job)
+            if invocation is not None:
+                invocation = self._serve(number, ident, invocation)
             elif self._turn == number:
-                job = self._next_job()
+                invocation = self._next(ident)
             else:
                 self._stand_by(number)
             while self._noted:
                 with contextlib.suppress(IndexError):  # another worker was quicker
                     self._service.trouble(*self._noted.popleft())
 
-    def _serve(self, number: int, job: Job) -> Job | None:
+    def _serve(self, number: int, ident: int, invocation: Invocation) -> Invocation | None:
         """Answers an invocation; returns the next one that is there already."""
-        invocation = job.invocation
-        job.thread = threading.get_ident()
         began = time.monotonic()
         post = None if invocation.answered else self._variables.copy().run(self._call, invocation)
         with self._lock:
@@ -164,10 +151,10 @@ class ThreadDriver:
             self._stop_if_asked()
             if self._running.end(invocation):
                 assert post is not None
-                self._pool.answer(job.slot, post)
+                self._pool.answer(invocation.slot, post)
                 self._end_if_done()
             if self._ready:
-                return self._ready.popleft()
+                return self._taken(ident)
             if self._turn == number:
                 self._away = False
                 self._watch.back()
@@ -185,7 +172,7 @@ class ThreadDriver:
         except BaseException as error:
             return None if invocation.answered else invoker.fail(invocation, error)
 
-    def _next_job(self) -> Job | None:
+    def _next(self, ident: int) -> Invocation | None:
         """Waits for an event; None when there is none yet."""
         with self._lock:
             timeout = 0.0 if self._ready else self._reactor.timeout()
@@ -200,7 +187,12 @@ class ThreadDriver:
             self._watch.leave()
             if self._brisk < BRISK_ONES:
                 self._watch.ring()
-            return self._ready.popleft()
+            return self._taken(ident)
+
+    def _taken(self, ident: int) -> Invocation:
+        invocation = self._ready.popleft()
+        self._running.change(invocation, ident)
+        return invocation
 
     def _stand_by(self, number: int) -> None:
         """Waits until the turn is this worker's."""
@@ -225,13 +217,12 @@ class ThreadDriver:
             with contextlib.suppress(RuntimeError):  # no more threads: events wait for one
                 self._start_worker()
 
-    def _received(self, slot: Slot, invocation: Invocation) -> None:
-        job = Job(slot, invocation)
-        self._running.add(invocation, slot, job)
-        self._ready.append(job)
+    def _received(self, invocation: Invocation) -> None:
+        self._running.add(invocation, None)
+        self._ready.append(invocation)
 
-    def _late(self, job: Job) -> None:
-        """The invocation of `job` was answered for it: a thread in the place of its own serves its slot."""
+    def _late(self, ident: int | None) -> None:
+        """An invocation was answered in the place of its handler: another thread serves its slot."""
         self._keep_one_standing_by()
 
     def _worn_out(self) -> None:
@@ -254,7 +245,7 @@ class ThreadDriver:
             self._pool.when_settled(self._end)
 
 
-def _where(job: Job) -> list[str]:
+def _stack(ident: int | None) -> list[str]:
     from .stacks import stack_of_thread  # with the first that is late
 
-    return stack_of_thread(job.thread) if job.thread else []
+    return [] if ident is None else stack_of_thread(ident)

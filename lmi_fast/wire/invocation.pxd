@@ -3,7 +3,7 @@ cimport cython
 from .reply cimport Reply
 
 
-# What it holds is text and bytes: no cycles.
+# What it holds is text and bytes, and a slot, which does not hold it: no cycles.
 @cython.no_gc
 @cython.freelist(64)
 cdef class Invocation:
@@ -18,3 +18,4 @@ cdef class Invocation:
     cdef readonly str content_type
     cdef public object event
     cdef public bint answered
+    cdef public object slot

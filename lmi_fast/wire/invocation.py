@@ -5,6 +5,10 @@ from __future__ import annotations
 from ..errors import ApiProtocolError
 from .reply import Reply
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class Invocation:
     """The metadata of one invocation and its event, still encoded.
@@ -22,6 +26,7 @@ class Invocation:
         "function_arn",
         "invocation_id",
         "request_id",
+        "slot",
         "tenant_id",
         "trace_id",
     )
@@ -42,6 +47,7 @@ class Invocation:
         self.content_type = reply.content_type or "application/json"
         self.event = reply.body
         self.answered = False  # or about to be
+        self.slot: Any = None  # that it came to, for who has slots
 
     def __repr__(self) -> str:
         return f"Invocation({self.request_id}, {len(self.event)} bytes of {self.content_type})"
