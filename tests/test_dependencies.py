@@ -40,7 +40,9 @@ ONLY_IN = {
         "_lifespan.py",
         "runtime/async_driver.py",
         "runtime/loop.py",
+        "runtime/owners.py",
         "runtime/runtime.py",
+        "runtime/watchdog.py",
     },
 }
 READ_THE_ENVIRONMENT = {"config.py", "_twins.py"}

@@ -13,9 +13,11 @@ from typing import Any
 from ..errors import ErrorType, WornOut
 from ..wire.invocation import Invocation
 from .logs import log_stray_exit
+from .owners import note_variables
 from .running import Running
 from .service import Service
 from .stacks import stack_of_task
+from .watchdog import Watchdog
 
 if sys.version_info >= (3, 12):
 
@@ -30,7 +32,9 @@ else:
     def _start(
         coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, variables: Variables
     ) -> asyncio.Task[None]:
-        return loop.create_task(coroutine, context=variables)
+        task = loop.create_task(coroutine, context=variables)
+        note_variables(task, variables)
+        return task
 
 
 # Seconds for the first polls to go out, before anything else is done.
@@ -48,6 +52,7 @@ class AsyncDriver:
         self._stopping = False
         self._ended = False
         self._failed: Exception | None = None
+        self._watchdog = Watchdog(loop, service.config.blocked_after)
         self._pool = service.new_pool(loop, self._received, service.trouble)
         self._running = Running(
             self._pool,
@@ -60,7 +65,10 @@ class AsyncDriver:
 
     def run(self) -> None:
         """Serves; once stopped, waits for running handlers, and answers in their place when that takes too long."""
+        config = self._service.config
         self._loop.call_soon(self._pool.start)
+        if config.managed and config.blocked_after:
+            self._loop.call_soon(self._watchdog.start)
         self._loop.call_later(DIAL, self._load)
         # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
         while not self._stopping:
@@ -68,8 +76,9 @@ class AsyncDriver:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
                 log_stray_exit(error)
+        self._watchdog.stop()
         self._pool.stop()
-        run_until_complete(self._loop, self._loop.create_task(self._drain(self._service.config.drain)))
+        run_until_complete(self._loop, self._loop.create_task(self._drain(config.drain)))
         self._ended = True
         self._pool.close()
         if self._failed is not None:
