@@ -23,6 +23,7 @@ LOOPS = ("auto", "uvloop", "asyncio")
 DRAIN_MS = 300
 DEADLINE_MARGIN_MS = 50
 BLOCKED_MS = 100
+STRAY_MS = 5000
 
 
 class Function:
@@ -55,6 +56,7 @@ class Config:
         "malloc_is_tuned",
         "max_concurrency",
         "runtime_api",
+        "stray_after",
         "task_root",
         "telemetry_log_fd",
     )
@@ -88,6 +90,8 @@ class Config:
         self.deadline_margin = margin if cancels else None
         # Seconds for which an async handler may keep the event loop to itself before that is logged; 0: for ever.
         self.blocked_after = _milliseconds(environ, "LMI_FAST_BLOCKED_MS", BLOCKED_MS)
+        # Seconds for which what an invocation has started may go on after it before that is logged; 0: for ever.
+        self.stray_after = _milliseconds(environ, "LMI_FAST_STRAY_MS", STRAY_MS)
         # Seconds from SIGTERM until what still runs is answered with an error.
         self.drain = _milliseconds(environ, "LMI_FAST_DRAIN_MS", DRAIN_MS)
         self.malloc_is_tuned = "MALLOC_ARENA_MAX" in environ or "GLIBC_TUNABLES" in environ

@@ -42,6 +42,7 @@ ONLY_IN = {
         "runtime/loop.py",
         "runtime/owners.py",
         "runtime/runtime.py",
+        "runtime/stray_tasks.py",
         "runtime/watchdog.py",
     },
 }

@@ -17,6 +17,8 @@ from .owners import note_variables
 from .running import Running
 from .service import Service
 from .stacks import stack_of_task
+from .stray_tasks import StrayTasks, log_as_its_task
+from .strays import StrayThreads
 from .watchdog import Watchdog
 
 if sys.version_info >= (3, 12):
@@ -52,6 +54,8 @@ class AsyncDriver:
         self._stopping = False
         self._ended = False
         self._failed: Exception | None = None
+        self._stray_tasks = StrayTasks(loop)
+        self._stray_threads = StrayThreads()
         self._watchdog = Watchdog(loop, service.config.blocked_after)
         self._pool = service.new_pool(loop, self._received, service.trouble)
         self._running = Running(
@@ -69,6 +73,9 @@ class AsyncDriver:
         self._loop.call_soon(self._pool.start)
         if config.managed and config.blocked_after:
             self._loop.call_soon(self._watchdog.start)
+        if config.stray_after:
+            self._loop.call_later(config.stray_after, self._look_for_strays, config.stray_after)
+        self._loop.set_exception_handler(log_as_its_task)
         self._loop.call_later(DIAL, self._load)
         # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
         while not self._stopping:
@@ -90,6 +97,12 @@ class AsyncDriver:
         except Exception as error:  # without it nothing can be served
             self._failed = error
             self.stop()
+
+    def _look_for_strays(self, interval: float) -> None:
+        running = self._running.request_ids()
+        self._stray_tasks.look(running, self._running.handles())
+        self._stray_threads.look(running)
+        self._loop.call_later(interval, self._look_for_strays, interval)
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""

@@ -130,6 +130,8 @@ def set_up(config: Config) -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(line_buffering=True)
+    # As records they carry the request id: "coroutine 'f' was never awaited", for one.
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.addHandler(SinkHandler(config.log_format == "JSON"))
     if config.log_level is not None:

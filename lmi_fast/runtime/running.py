@@ -83,6 +83,10 @@ class Running:
             self._empty.pop().park()
         return False
 
+    def request_ids(self) -> list[str]:
+        """Those of the invocations that have no answer yet."""
+        return [invocation.request_id for invocation in self._running]
+
     def handles(self) -> list[Any]:
         """Those of all that run, the overdue ones too."""
         return [*self._running.values(), *self._overdue.values()]

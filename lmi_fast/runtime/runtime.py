@@ -23,6 +23,7 @@ from ..config import Config, likely_log_format, put_task_root_on_path, read_conf
 from ..errors import ConfigError, ErrorType, FaultError, LmiFastError
 from . import logs
 from .handler import check_handler, is_async, load_handler
+from .strays import note_owners_of_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(handler: Handler | str | None = None) -> None:
     with _InitPhase() as init:
         config = init.config = read_config(None if callable(handler) else handler)
         logs.set_up(config)
+        note_owners_of_threads()
         if callable(handler):
             function = check_handler(handler, repr(handler))
         elif config.handler is None:
@@ -265,6 +267,7 @@ and you may set these:
   LMI_FAST_DEADLINE            on or off: at its deadline, answer an invocation with an error and cancel it; default: on
   LMI_FAST_DEADLINE_MARGIN_MS  how long before it; default: 50
   LMI_FAST_BLOCKED_MS          log what keeps the event loop of async handlers for so long; 0: never; default: 100
+  LMI_FAST_STRAY_MS            log tasks and threads that go on so long after their invocation; 0: never; default: 5000
   LMI_FAST_DRAIN_MS            how long running handlers may go on after SIGTERM; default: 300
   LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

@@ -25,6 +25,7 @@ from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .running import Running
 from .service import Service
+from .strays import StrayThreads
 
 # Of the time for running handlers after a stop, how much is for their answers to be taken.
 LAST = 1 / 3
@@ -62,7 +63,8 @@ class ThreadDriver:
         self._failed: Exception | None = None
         self._lock = threading.Lock()  # of the pool and its reactor, and of these:
         self._ready: deque[Invocation] = deque()  # events that no worker has taken yet
-        self._noted: deque[tuple[str, RuntimeApiError]] = deque()  # troubles to be told of without the lock
+        self._noted: deque[Callable[[], object]] = deque()  # what is to be said without the lock
+        self._stray_threads = StrayThreads()
         self._standing_by = 0  # workers that have nothing to do
         self._workers = 0
         self._turn = 1  # the worker that waits for the Runtime API, unless it is
@@ -82,8 +84,11 @@ class ThreadDriver:
         """Serves until `wait` returns or stop() was called; then waits for running handlers, and answers in their place
         when that takes too long.
         """
+        interval = self._service.config.stray_after
         with self._lock:
             self._pool.start()
+            if interval and self._managed:
+                self._reactor.call_later(interval, self._look_for_strays)
         ready = self._reactor.wait(DIAL)
         with self._lock:
             self._reactor.handle(ready)
@@ -140,7 +145,7 @@ class ThreadDriver:
                 self._stand_by(number)
             while self._noted:
                 with contextlib.suppress(IndexError):  # another worker was quicker
-                    self._service.trouble(*self._noted.popleft())
+                    self._noted.popleft()()
 
     def _serve(self, number: int, ident: int, invocation: Invocation) -> Invocation | None:
         """Answers an invocation; returns the next one that is there already."""
@@ -230,8 +235,13 @@ class ThreadDriver:
         self.stopping.set()
         _thread.interrupt_main(signal.SIGTERM)
 
+    def _look_for_strays(self) -> None:
+        self._reactor.call_later(self._service.config.stray_after, self._look_for_strays)
+        running = self._running.request_ids()
+        self._noted.append(lambda: self._stray_threads.look(running))
+
     def _note(self, what: str, error: RuntimeApiError) -> None:
-        self._noted.append((what, error))
+        self._noted.append(lambda: self._service.trouble(what, error))
 
     def _stop_if_asked(self) -> None:
         if self.stopping.is_set() and not self._pool.stopping:
