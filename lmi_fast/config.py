@@ -48,6 +48,7 @@ class Config:
         "deadline_margin",
         "drain",
         "driver",
+        "extension",
         "function",
         "handler",
         "log_format",
@@ -92,6 +93,8 @@ class Config:
         self.blocked_after = _milliseconds(environ, "LMI_FAST_BLOCKED_MS", BLOCKED_MS)
         # Seconds for which what an invocation has started may go on after it before that is logged; 0: for ever.
         self.stray_after = _milliseconds(environ, "LMI_FAST_STRAY_MS", STRAY_MS)
+        # Whether to have SIGTERM sent before the end. Lambda (default) mode is left as the official runtime has it.
+        self.extension = _switch(environ, "LMI_FAST_EXTENSION") and self.managed
         # Seconds from SIGTERM until what still runs is answered with an error.
         self.drain = _milliseconds(environ, "LMI_FAST_DRAIN_MS", DRAIN_MS)
         self.malloc_is_tuned = "MALLOC_ARENA_MAX" in environ or "GLIBC_TUNABLES" in environ

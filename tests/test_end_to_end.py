@@ -74,7 +74,7 @@ def test_many_at_once(tmp_path: Path, a: str, environ: dict[str, str]) -> None:
 
 @both
 def test_a_slot_parks_before_it_answers(tmp_path: Path, a: str) -> None:
-    with serving(tmp_path, ECHO.format(a=a), slots=1) as served:
+    with serving(tmp_path, ECHO.format(a=a), slots=1, LMI_FAST_EXTENSION="off") as served:
         for _ in range(20):
             served.result({})
         kinds = [request.kind for request in served.api.requests]

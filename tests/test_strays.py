@@ -110,7 +110,7 @@ def test_an_error_that_nobody_waits_for_is_its_owners(tmp_path: Path, loop: str)
         finder = served.result("collect")
         record = the_record(served, "nobody waits for me")
         assert record.get("requestId", "") == (owner if sys.version_info >= (3, 12) else "")
-        assert record["requestId"] != finder if "requestId" in record else True
+        assert owner != finder
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -118,4 +118,5 @@ def test_an_error_in_a_callback(tmp_path: Path, loop: str) -> None:
     with serving(tmp_path, SOURCE.format(a="async "), LMI_FAST_LOOP=loop) as served:
         request_id = served.result("callback")
         record = the_record(served, "in a thread")
-        assert record["requestId"] == (request_id if loop == "asyncio" else record["requestId"])
+        # uvloop does not tell in whose variables a callback runs.
+        assert record.get("requestId", "") == (request_id if loop == "asyncio" else "")

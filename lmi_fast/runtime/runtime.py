@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from ..client.extension import Extension
     from .handler import Handler
     from .service import Service
     from .thread_driver import ThreadDriver
@@ -57,6 +59,8 @@ def run(handler: Handler | str | None = None) -> None:
             function = load_handler(config.handler)
         use_loop = is_async(function) if config.driver == "auto" else config.driver == "async"
         serve = (_prepare_async if use_loop else _prepare_threads)(config, function)
+        if config.extension:
+            _register_extension(config)
     try:
         serve()
     except BaseException as error:
@@ -125,6 +129,19 @@ def _new_service(config: Config, handler: Handler) -> Service:
     )
 
 
+_extensions: list[Extension] = []  # open for as long as the process lives
+
+
+def _register_extension(config: Config) -> None:
+    from ..client.address import Address
+    from ..client.extension import Extension
+
+    try:
+        _extensions.append(Extension(Address(config.runtime_api)))
+    except LmiFastError as error:  # it is a courtesy: what serves can do without
+        logging.getLogger("lmi_fast").info("shutdown will come without SIGTERM: %s", error)
+
+
 def _prepare_threads(config: Config, handler: Handler) -> Callable[[], None]:
     """Returns what serves on threads."""
     from .thread_driver import ThreadDriver
@@ -165,9 +182,10 @@ def _prepare_threads(config: Config, handler: Handler) -> Callable[[], None]:
 
 def _stop_on_main_thread(driver: ThreadDriver, drain: float) -> None:
     """Stops a driver whose handler may be running below this very signal handler, in Lambda (default) mode."""
+    from .thread_driver import LAST
 
     def give_up() -> None:
-        if not driver.ended.wait(drain):
+        if not driver.ended.wait(drain * (1 - LAST)):
             driver.give_up()
             _exit_at_once(0)
 
@@ -268,6 +286,7 @@ and you may set these:
   LMI_FAST_DEADLINE_MARGIN_MS  how long before it; default: 50
   LMI_FAST_BLOCKED_MS          log what keeps the event loop of async handlers for so long; 0: never; default: 100
   LMI_FAST_STRAY_MS            log tasks and threads that go on so long after their invocation; 0: never; default: 5000
+  LMI_FAST_EXTENSION           on or off: register an extension, or there will be no SIGTERM at all; default: on
   LMI_FAST_DRAIN_MS            how long running handlers may go on after SIGTERM; default: 300
   LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

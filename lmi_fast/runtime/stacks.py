@@ -31,7 +31,7 @@ def stack_of_task(task: asyncio.Task[Any]) -> list[str]:
                 break
         else:
             break
-    return _format(frames)
+    return _format(frames, 0)
 
 
 def stack_of_thread(ident: int) -> list[str]:
@@ -41,11 +41,12 @@ def stack_of_thread(ident: int) -> list[str]:
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    return _format(frames[::-1])
+    frames.reverse()
+    machinery = [_is_machinery(frame) for frame in frames]
+    return _format(frames, machinery.index(True) if True in machinery else 0)  # behind whatever has called us
 
 
-def _format(frames: list[FrameType]) -> list[str]:
-    start = 0
+def _format(frames: list[FrameType], start: int) -> list[str]:
     while start < len(frames) and _is_machinery(frames[start]):
         start += 1
     summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames[start:])

@@ -30,7 +30,7 @@ def note_owners_of_threads() -> None:
             setattr(thread, _OWNER, owner)
         start(thread)
 
-    threading.Thread.start = start_owned  # type: ignore[method-assign]
+    threading.Thread.start = start_owned  # type: ignore[method-assign, assignment]
     threading.excepthook = _log_end_of_thread
 
 

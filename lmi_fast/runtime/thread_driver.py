@@ -112,9 +112,15 @@ class ThreadDriver:
             self._reactor.wake()
 
     def give_up(self) -> None:
-        """Answers in the place of handlers that run, from another thread."""
+        """Answers in the place of the handler that runs on the only worker, from another thread; returns soon after."""
         with self._lock:
+            self._stop_if_asked()
             self._give_all_up()
+        end = time.monotonic() + self._service.config.drain * LAST
+        while not self.ended.is_set() and (left := end - time.monotonic()) > 0:
+            ready = self._reactor.wait(left)
+            with self._lock:
+                self._reactor.handle(ready)
 
     def _give_all_up(self) -> None:
         self._running.give_all_up(ErrorType.SHUTDOWN, "the environment was shut down before the handler had ended")
