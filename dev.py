@@ -6,6 +6,7 @@
     python3 dev.py gates    is it still as fast as it was? (the last part of `test`)
     python3 dev.py micro    what each step of the hot path takes, compiled and pure
     python3 dev.py bench    the benchmarks against other runtimes, as far as their toolchains are here
+    python3 dev.py fuzz     the compiled HTTP reader under sanitizers, given what nobody should send (needs clang)
 
 Needs only Python 3.11 or newer and git. Everything it installs goes into .venv-* and .cache in this folder, which git
 ignores; a C compiler is used where there is one (LMI_FAST_BUILD=yes|no to insist).
@@ -23,12 +24,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 NEWEST = "3.13"  # what Managed Instances run; the tests run on it too, where the machine has it
-EXTRAS = {"demo": "", "test": "[test]", "bench": "[bench]"}
+EXTRAS = {"demo": "", "test": "[test]", "bench": "[bench]", "fuzz": "[test,fuzz]"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["demo", "test", "gates", "micro", "bench"])
+    parser.add_argument("command", choices=["demo", "test", "gates", "micro", "bench", "fuzz"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on, --help too")
     chosen = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is what tells a user of an older one)
@@ -39,8 +40,9 @@ def main() -> int:
     if chosen.command == "test":
         return test(chosen.arguments)
     # On the Python that Managed Instances run, if it is here.
-    module = "bench" if chosen.command == "bench" else f"bench.{chosen.command}"
-    return run(environment(find_python(NEWEST) or sys.executable, "bench"), "-m", module, *chosen.arguments)
+    kind = "fuzz" if chosen.command == "fuzz" else "bench"
+    module = chosen.command if chosen.command == kind else f"bench.{chosen.command}"
+    return run(environment(find_python(NEWEST) or sys.executable, kind), "-m", module, *chosen.arguments)
 
 
 def test(arguments: list[str]) -> int:
