@@ -90,7 +90,8 @@ def _lmi_fast(name: str, handler: str, **env: str) -> Runtime:
             _need_compiled_twins()
         return [sys.executable, "-m", "lmi_fast"]
 
-    return Runtime(f"lmi_fast, {name}", argv, handler, env, works=PYTHON_WORKS)
+    # One process, as the rivals other than awslambdaric are.
+    return Runtime(f"lmi_fast, {name}", argv, handler, {"LMI_FAST_PROCESSES": "0", **env}, works=PYTHON_WORKS)
 
 
 @functools.cache

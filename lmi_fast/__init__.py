@@ -20,13 +20,13 @@ from .errors import (
     ApiProtocolError,
     ApiRefused,
     ApiUnavailable,
+    CannotServe,
     ConfigError,
     FaultError,
     InternalError,
     LmiFastError,
     NoInvocationError,
     RuntimeApiError,
-    WornOut,
 )
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ApiProtocolError",
     "ApiRefused",
     "ApiUnavailable",
+    "CannotServe",
     "Client",
     "ClientContext",
     "CognitoIdentity",
@@ -44,7 +45,6 @@ __all__ = [
     "LmiFastError",
     "NoInvocationError",
     "RuntimeApiError",
-    "WornOut",
     "__version__",
     "current",
     "lifespan",

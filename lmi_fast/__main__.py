@@ -2,6 +2,6 @@
 
 import sys
 
-from .runtime.runtime import main
+from .runtime.command import main
 
 main(sys.argv[1:])

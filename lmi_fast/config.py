@@ -56,7 +56,10 @@ class Config:
         "loop",
         "malloc_is_tuned",
         "max_concurrency",
+        "preload",
+        "processes",
         "runtime_api",
+        "slots",
         "stray_after",
         "task_root",
         "telemetry_log_fd",
@@ -93,6 +96,11 @@ class Config:
         self.blocked_after = _milliseconds(environ, "LMI_FAST_BLOCKED_MS", BLOCKED_MS)
         # Seconds for which what an invocation has started may go on after it before that is logged; 0: for ever.
         self.stray_after = _milliseconds(environ, "LMI_FAST_STRAY_MS", STRAY_MS)
+        # How many invocations may run at once in this process.
+        self.slots = self.max_concurrency or 1
+        # None: one for each CPU. 0: no worker processes, and no supervisor.
+        self.processes = _processes(environ) if self.managed else 0
+        self.preload = _switch(environ, "LMI_FAST_PRELOAD", "off")
         # Whether to have SIGTERM sent before the end. Lambda (default) mode is left as the official runtime has it.
         self.extension = _switch(environ, "LMI_FAST_EXTENSION") and self.managed
         # Seconds from SIGTERM until what still runs is answered with an error.
@@ -104,11 +112,6 @@ class Config:
     def managed(self) -> bool:
         """True under Managed Instances: many invocations at once."""
         return self.max_concurrency is not None
-
-    @property
-    def slots(self) -> int:
-        """How many invocations may run at once."""
-        return self.max_concurrency or 1
 
 
 def read_config(handler: str | None = None, environ: MutableMapping[str, str] = os.environ) -> Config:
@@ -135,8 +138,17 @@ def _milliseconds(environ: Mapping[str, str], variable: str, default: int) -> fl
     return (default if value is None else value) / 1000
 
 
-def _switch(environ: Mapping[str, str], variable: str) -> bool:
-    return (_one_of(environ, variable, ("on", "off")) or "on") == "on"
+def _switch(environ: Mapping[str, str], variable: str, default: str = "on") -> bool:
+    return (_one_of(environ, variable, ("on", "off")) or default) == "on"
+
+
+def _processes(environ: Mapping[str, str]) -> int | None:
+    value = environ.get("LMI_FAST_PROCESSES") or "auto"
+    if value.lower() == "auto":
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= 9 and int(value) <= MAX_SLOTS):
+        raise ConfigError("LMI_FAST_PROCESSES", value, f"auto, or a whole number from 0 to {MAX_SLOTS}")
+    return int(value)
 
 
 def _one_of(environ: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str | None:

@@ -8,7 +8,7 @@ LmiFastError
 │   ├── ApiUnavailable   no connection, or one that broke before the reply was whole
 │   ├── ApiRefused       a reply with another status than the one that means success
 │   └── ApiProtocolError the bytes that came back are not HTTP, or not a Runtime API reply
-├── WornOut              handlers that go on after their deadlines hold every slot
+├── CannotServe          the process ends to be replaced: no slot is left, or its workers die again and again
 └── InternalError        a bug in lmi_fast: please report it
 
 Anything else that leaves lmi_fast is a bug as well.
@@ -45,6 +45,8 @@ class ErrorType:
     TIMED_OUT = "Function.TimedOut"
     # One that was not over when the environment was.
     SHUTDOWN = "Runtime.Shutdown"
+    # One whose worker process died; the platform's own name for a runtime that ends.
+    EXIT = "Runtime.ExitError"
     # The platform's own name for a response above the payload limit.
     RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 
@@ -99,13 +101,8 @@ class ApiProtocolError(RuntimeApiError):
     """The bytes that came back are not HTTP/1.1, or not a reply of the Runtime API."""
 
 
-class WornOut(LmiFastError):
-    """No slot is left, because handlers go on after their deadlines: the process has to be replaced."""
-
-    def __init__(self, overdue: int) -> None:
-        super().__init__(
-            f"{overdue} handlers go on after their deadlines and hold every slot; this process ends to be replaced"
-        )
+class CannotServe(LmiFastError):
+    """This process, or the environment, cannot serve any more, and ends to be replaced."""
 
 
 class InternalError(LmiFastError):

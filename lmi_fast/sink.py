@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 
 # Frame types of the telemetry log descriptor, by level: awslambdaric, lambda_runtime_log_utils.py.
 _TEXT_FRAMES = {0: 0x03, 10: 0x0B, 20: 0x0F, 30: 0x13, 40: 0x17, 50: 0x1B}
@@ -22,6 +23,7 @@ class Sink:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._lock_others: Callable[[bool], object] | None = None
         self._renew_lock()
         os.register_at_fork(after_in_child=self._renew_lock)
 
@@ -29,6 +31,17 @@ class Sink:
         # Re-entrant: a finalizer or a signal handler may log while its own thread writes. Renewed after a fork: a child
         # that was forked while another thread wrote would find it taken for ever.
         self._lock = threading.RLock()
+
+    def share(self) -> None:
+        """From now on other processes, forked from this one, write to the same place.
+
+        Only what is shorter than 4 KiB goes into a pipe in one piece (pipe(7)). The kernel takes this lock away from a
+        process that dies.
+        """
+        from fcntl import LOCK_EX, LOCK_UN, lockf
+
+        file = os.memfd_create("lmi_fast-log")
+        self._lock_others = lambda on: lockf(file, LOCK_EX if on else LOCK_UN)
 
     def write(self, text: str, level: int = 0, is_json: bool = False) -> None:
         """Writes `text` as a line, or as the lines it has. `level` is 0 to 50, in tens.
@@ -40,9 +53,15 @@ class Sink:
 
     def _write_all(self, data: bytes) -> None:
         with self._lock, contextlib.suppress(OSError):
-            view = memoryview(data)
-            while view:
-                view = view[self._write_some(view) :]
+            if self._lock_others is not None:
+                self._lock_others(True)
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[self._write_some(view) :]
+            finally:
+                if self._lock_others is not None:
+                    self._lock_others(False)
 
     def _write_some(self, view: memoryview) -> int:
         try:

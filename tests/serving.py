@@ -53,6 +53,9 @@ class Served:
             **environ,
         }
         self._environ.setdefault("PYTHONPATH", str(ROOT))
+        # One process, without a supervisor: the tests of that one say so (and LMI_FAST_PROCESSES can, for all).
+        self._environ.setdefault("LMI_FAST_PROCESSES", os.environ.get("LMI_FAST_PROCESSES", "0"))
+        self.processes = self._environ["LMI_FAST_PROCESSES"]
         self._out: list[bytes] = []
         self._more = threading.Condition()
         self.process: subprocess.Popen[bytes]

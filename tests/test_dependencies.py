@@ -35,7 +35,13 @@ ONLY_IN = {
     "msgspec": {"wire/codec.py"},
     "uvloop": {"runtime/loop.py"},
     "h11": {"wire/_http1_h11.py"},
-    "socket": {"client/_stream_py.py", "client/address.py", "client/connection.py", "client/extension.py"},
+    "socket": {
+        "client/_stream_py.py",
+        "client/address.py",
+        "client/connection.py",
+        "client/extension.py",
+        "client/post_all.py",
+    },
     "asyncio": {
         "_lifespan.py",
         "runtime/async_driver.py",

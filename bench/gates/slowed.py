@@ -15,7 +15,7 @@ from bench.gates.spin import spin
 
 def main(each: int, start: int, spec: str) -> None:
     spin(start)
-    from lmi_fast.runtime.runtime import main as serve
+    from lmi_fast.runtime.command import main as serve
 
     if each:
         _slow_down(spec, each)

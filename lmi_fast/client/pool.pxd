@@ -4,6 +4,7 @@ from ..wire.invocation cimport Invocation
 from ..wire.reply cimport Reply
 from ..wire.requests cimport Post, Requests
 from .connection cimport Connection, Owner
+from .journal cimport Journal
 from .meaning cimport read_next, refusal
 
 
@@ -18,6 +19,7 @@ cdef class Pool:
     cdef public Py_ssize_t parked
     cdef readonly list slots
     cdef readonly bytes next
+    cdef Journal _journal
     cdef bint _park_first
     cdef Py_ssize_t _enough
     cdef list _lines
@@ -26,6 +28,7 @@ cdef class Pool:
     cdef Py_ssize_t _under_way
     cdef object _when_settled
 
+    cdef came(self, Slot slot, Invocation invocation)
     @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
     cpdef answer_only(self, Post post)

@@ -29,6 +29,7 @@ from ..wire.requests import Post, Requests
 from .address import LARGE_ANSWER, MUCH_UNDER_WAY, SCRATCH_SIZE, SMALL_ANSWER, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
+from .journal import Journal
 from .meaning import (
     POLL_FAILED,
     POST_FAILED,
@@ -58,8 +59,11 @@ class Pool:
         park_first: bool,
         received: Callable[[Invocation], None],
         trouble: Trouble,
+        journal: Journal | None = None,
     ) -> None:
-        """`trouble` is told of everything that went wrong and was dealt with."""
+        """`trouble` is told of everything that went wrong and was dealt with. `journal`: of a process that has a
+        supervisor.
+        """
         self.loop = loop
         self.variables = Variables()  # of no invocation: see connection.py
         self.address = address
@@ -70,6 +74,7 @@ class Pool:
         self.stopping = False
         self.parked = 0  # polls that wait at the Runtime API
         self.slots = [Slot(self) for _ in range(slots)]
+        self._journal = journal
         self._park_first = park_first
         self._enough = enough_parked(slots)
         self._lines: list[PostLine] = []
@@ -77,6 +82,13 @@ class Pool:
         self._owed = 0  # answers that were not taken yet
         self._under_way = 0  # bytes of them
         self._when_settled: Callable[[], object] | None = None
+
+    def came(self, slot: Slot, invocation: Invocation) -> None:
+        """An event came to `slot`."""
+        invocation.slot = slot
+        if self._journal is not None:
+            self._journal.begin(invocation)
+        self.received(invocation)
 
     def start(self) -> None:
         """Parks every slot."""
@@ -115,6 +127,8 @@ class Pool:
         """`post` was taken, or given up for `error`."""
         self._owed -= 1
         self._under_way -= len(post.body)
+        if self._journal is not None:
+            self._journal.end(post)
         if not self._owed and self._when_settled is not None:
             self._when_settled()
         if error is not None:
@@ -203,8 +217,7 @@ class Slot(Owner):
             self._park_later(error)
             return
         self._backoff = None
-        invocation.slot = self
-        self._pool.received(invocation)
+        self._pool.came(self, invocation)
 
     def _answered(self, post: Post, reply: Reply) -> None:
         self._post = None

@@ -6,6 +6,7 @@ cdef class Reactor:
     cdef dict _watched
     cdef list _timers
     cdef readonly object waker
+    cdef object _woken
 
     cpdef timeout(self)
     cpdef wait(self, timeout)

@@ -34,7 +34,8 @@ class Reactor:
         self._timers: list[_Timer] = []
         for end in (woken, self.waker):
             os.set_blocking(end, False)
-        self.add_reader(woken, lambda: os.read(woken, 4096))
+        self._woken = woken
+        self.add_reader(woken, self._awake)
 
     def timeout(self) -> float | None:
         """How long to wait at most, in seconds; None for ever."""
@@ -65,6 +66,10 @@ class Reactor:
         """For any thread, and for signal handlers: ends a wait, the next one if there is none."""
         with contextlib.suppress(BlockingIOError):  # it is full of such bytes
             os.write(self.waker, b"\0")
+
+    def _awake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # another thread was quicker
+            os.read(self._woken, 4096)
 
     def add_reader(self, fd: int, callback: Callback) -> None:
         """`callback` is called whenever there is something to read."""

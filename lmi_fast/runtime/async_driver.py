@@ -10,7 +10,7 @@ from contextvars import Context as Variables
 from types import CoroutineType
 from typing import Any
 
-from ..errors import ErrorType, WornOut
+from ..errors import ErrorType
 from ..wire.invocation import Invocation
 from .logs import log_stray_exit
 from .owners import note_variables
@@ -159,7 +159,7 @@ class AsyncDriver:
             self._pool.answer(invocation.slot, post)
 
     def _worn_out(self) -> None:
-        self._failed = WornOut(self._running.overdue)
+        self._failed = self._running.no_slot_left()
         self.stop()
 
 

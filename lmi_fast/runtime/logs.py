@@ -169,19 +169,23 @@ def log_report(fields: dict[str, Any], log_format: str) -> None:
     sink.current().write("\n".join(lines) if framed else "\r".join(lines) + "\n", logging.ERROR)
 
 
-def log_start(config: Config, driver: str, twins: dict[str, str]) -> None:
-    """Logs, for those who have lowered the level, how this process serves."""
+def log_pool(config: Config, processes: int) -> None:
+    """Logs, for those who have lowered the level, how many are to be served by how many processes."""
     if config.managed:
         # awslambdaric and the .NET runtime emit this record too, under this name.
         logging.debug(
             {
                 "event": "runtime_worker_pool_initializing",
-                "workerCount": config.slots,
+                "workerCount": max(1, processes),
                 "executionEnvironmentMaxConcurrency": config.slots,
             }
         )
+
+
+def log_start(slots: int, driver: str, twins: dict[str, str]) -> None:
+    """Logs, for those who have lowered the level, how this process serves."""
     live = " and ".join(dict.fromkeys(twins.values()))
-    logging.getLogger("lmi_fast").info("serving %d at once on %s; %s", config.slots, driver, live)
+    logging.getLogger("lmi_fast").info("serving %d at once on %s; %s", slots, driver, live)
 
 
 def log_stray_exit(error: BaseException) -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from ..client.pool import Pool, Slot
-from ..errors import ErrorType, FaultError
+from ..errors import CannotServe, ErrorType, FaultError
 from ..wire.invocation import Invocation
 from .invoker import Invoker
 
@@ -82,6 +82,12 @@ class Running:
         if self._empty:
             self._empty.pop().park()
         return False
+
+    def no_slot_left(self) -> CannotServe:
+        """The error to end with after `worn_out()`."""
+        return CannotServe(
+            f"{self.overdue} handlers go on after their deadlines and hold every slot; this process ends to be replaced"
+        )
 
     def request_ids(self) -> list[str]:
         """Those of the invocations that have no answer yet."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextvars import Context as Variables
 
 from ..client.address import Address
+from ..client.journal import Journal
 from ..client.meaning import Trouble
 from ..client.pool import Pool
 from ..config import Config
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Service:
     """One handler, and how it is to be served."""
 
-    __slots__ = ("address", "config", "invoker", "slots", "trouble", "variables")
+    __slots__ = ("address", "config", "invoker", "journal", "slots", "trouble", "variables")
 
     def __init__(
         self,
@@ -30,12 +31,14 @@ class Service:
         *,
         variables: Variables,
         trouble: Trouble,
+        journal: Journal | None,
     ) -> None:
-        """`variables`: each invocation runs in a copy of them."""
+        """`variables`: each invocation runs in a copy of them. `journal`: of a process that has a supervisor."""
         self.config = config
         self.invoker = invoker
         self.address = address
         self.slots = config.slots
+        self.journal = journal
         self.variables = variables
         self.trouble = trouble
 
@@ -49,4 +52,5 @@ class Service:
             park_first=self.config.managed,
             received=received,
             trouble=trouble,
+            journal=self.journal,
         )

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from .._twins import twin
 from ..client.reactor import Reactor
-from ..errors import ErrorType, RuntimeApiError, WornOut
+from ..errors import ErrorType, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .running import Running
@@ -29,6 +29,8 @@ from .strays import StrayThreads
 
 # Of the time for running handlers after a stop, how much is for their answers to be taken.
 LAST = 1 / 3
+# Seconds more where the last answer still has to be dialled for.
+GRACE = 0.15
 # Seconds for the first polls to go out, before anything else is done.
 DIAL = 0.05
 # A handler is brisk that takes no longer (seconds), and is expected to be if as many before it were as BRISK_ONES.
@@ -116,7 +118,7 @@ class ThreadDriver:
         with self._lock:
             self._stop_if_asked()
             self._give_all_up()
-        end = time.monotonic() + self._service.config.drain * LAST
+        end = time.monotonic() + self._service.config.drain * LAST + GRACE
         while not self.ended.is_set() and (left := end - time.monotonic()) > 0:
             ready = self._reactor.wait(left)
             with self._lock:
@@ -237,7 +239,7 @@ class ThreadDriver:
         self._keep_one_standing_by()
 
     def _worn_out(self) -> None:
-        self._failed = WornOut(self._running.overdue)
+        self._failed = self._running.no_slot_left()
         self.stopping.set()
         _thread.interrupt_main(signal.SIGTERM)
 

@@ -19,3 +19,4 @@ cdef class Invocation:
     cdef public object event
     cdef public bint answered
     cdef public object slot
+    cdef public Py_ssize_t record

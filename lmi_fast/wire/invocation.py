@@ -25,6 +25,7 @@ class Invocation:
         "event",
         "function_arn",
         "invocation_id",
+        "record",
         "request_id",
         "slot",
         "tenant_id",
@@ -47,6 +48,7 @@ class Invocation:
         self.content_type = reply.content_type or "application/json"
         self.event = reply.body
         self.answered = False  # or about to be
+        self.record = 0  # where a journal has it; 0: nowhere
         self.slot: Any = None  # that it came to, for who has slots
 
     def __repr__(self) -> str:

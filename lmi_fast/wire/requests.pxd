@@ -11,6 +11,7 @@ cdef class Post:
     cdef readonly str request_id
     cdef readonly bytes head
     cdef readonly bytes body
+    cdef readonly Py_ssize_t record
 
 
 cdef class Requests:

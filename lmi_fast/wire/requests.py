@@ -24,11 +24,12 @@ _UNQUOTED = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~
 class Post:
     """The answer to one invocation as a request: `head` ends with the empty line, `body` follows it."""
 
-    __slots__ = ("_what", "body", "head", "request_id")
+    __slots__ = ("_what", "body", "head", "record", "request_id")
 
-    def __init__(self, what: str, request_id: str, head: bytes, body: bytes) -> None:
+    def __init__(self, what: str, invocation: Invocation, head: bytes, body: bytes) -> None:
         self._what = what
-        self.request_id = request_id
+        self.request_id = invocation.request_id
+        self.record = invocation.record
         self.head = head
         self.body = body
 
@@ -59,7 +60,7 @@ class Requests:
         kind = self._kinds.get(content_type)
         if kind is None:
             kind = self._kinds[content_type] = b"Content-Type: %b\r\n" % content_type.encode()
-        return Post("the response", invocation.request_id, self._head(invocation, self._response, kind, body), body)
+        return Post("the response", invocation, self._head(invocation, self._response, kind, body), body)
 
     def error(self, invocation: Invocation, body: bytes, error_type: str, xray_cause: str) -> Post:
         """The answer of a handler that failed; `xray_cause` is one line of ASCII, or empty."""
@@ -68,7 +69,7 @@ class Requests:
         )
         if xray_cause:
             kind += b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % xray_cause.encode("ascii")
-        return Post("the error report", invocation.request_id, self._head(invocation, self._error, kind, body), body)
+        return Post("the error report", invocation, self._head(invocation, self._error, kind, body), body)
 
     def _head(self, invocation: Invocation, common: bytes, kind: bytes, body: bytes) -> bytes:
         request_id = _segment(invocation.request_id)

@@ -1,0 +1,13 @@
+from ..wire.invocation cimport Invocation
+from ..wire.requests cimport Post
+
+cimport cython
+
+
+cdef class Journal:
+    cdef object _memory
+    cdef list _free
+
+    @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)
+    cpdef begin(self, Invocation invocation)
+    cpdef end(self, Post post)
