@@ -27,10 +27,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=int, default=60, help="stop after this time (60)")
+    parser.add_argument("--seconds", type=int, help="stop after this time (60; 180 for each mistake)")
     parser.add_argument("--executions", type=int, default=run.NO_LIMIT, help="stop after so many inputs")
     parser.add_argument("--seed", type=int, help="of the fuzzer's dice; else one is drawn, and printed")
-    parser.add_argument("--keep", action="store_true", help="write fuzz/results.json, and make fuzz/corpus anew")
+    parser.add_argument("--keep", action="store_true", help="write fuzz/results.json and fuzz/corpus")
     parser.add_argument("--minimise", action="store_true", help="only make fuzz/corpus anew, of all that was found")
     parser.add_argument("--reproduce", type=Path, nargs="+", metavar="FILE", help="only give the target these inputs")
     parser.add_argument("--prove", action="store_true", help="only plant mistakes in copies: each must be found")
@@ -39,14 +39,14 @@ def main() -> int:
     print(f"fuzz: --seed {seed}", file=sys.stderr)
     try:
         if chosen.prove:
-            return 1 if planted.prove(chosen.seconds, seed) else 0
+            return 1 if planted.prove(chosen.seconds or 180, seed, chosen.keep) else 0
         target = build.build()
         if chosen.reproduce:
             return run.reproduce(target, chosen.reproduce)
         if chosen.minimise:
             minimise(target)
             return 0
-        return fuzz(target, chosen.seconds, chosen.executions, seed, chosen.keep)
+        return fuzz(target, chosen.seconds or 60, chosen.executions, seed, chosen.keep)
     except build.Unavailable as error:
         print(f"fuzz: {error}", file=sys.stderr)
         return 2

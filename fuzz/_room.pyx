@@ -71,8 +71,11 @@ _begin()
 
 
 def watch(bint on):
+    """Watches from now on, or not; whether it did before."""
     global watching
+    cdef bint before = watching
     watching = on
+    return before
 
 
 def feed(Reader reader not None, bytes piece not None, bytearray scratch not None):

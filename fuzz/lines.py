@@ -60,7 +60,7 @@ def _lines(target: build.Target) -> Lines:
     first = len(begin.splitlines()) + 1
     lines = Lines([], [])
     for hits, line, code in counts:
-        # The line of a `cdef` has the code that leaves the function with an exception.
-        if int(line) > first and not re.match(r" *(cp?def|def) ", code):
+        # What leaves a function with an exception is said to be of its first line, or of one beside that.
+        if int(line) > first and not re.match(r' *(cp?def |def |"""|$)', code):
             (lines.reached if hits[0].isdigit() else lines.missed).append(int(line))
     return lines

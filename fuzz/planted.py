@@ -5,6 +5,7 @@ From one plain reply, and not from the corpus, which was made by runs that have 
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Mistake:
 
 MISTAKES = [
     Mistake(
-        "reads one byte beyond a line's end",
+        "reads one byte beyond a line",
         "line_end == NULL or end - line_end < 2:",
         "line_end == NULL or end - line_end < 1:",
     ),
@@ -60,8 +61,11 @@ MISTAKES = [
 ]
 
 
-def prove(seconds: int, seed: int) -> int:
-    """Plants each mistake in a copy, and lets the fuzzer look for it. How many it did not find."""
+def prove(seconds: int, seed: int, keep: bool) -> int:
+    """Plants each mistake in a copy, and lets the fuzzer look for it. How many it did not find.
+
+    `keep`: what shows a mistake goes into the corpus, so that the tests would see it too.
+    """
     seeds = CACHE / "planted-seeds"
     seeds.mkdir(parents=True, exist_ok=True)
     for name, stream in {"plain": _PLAIN, "chunked": _CHUNKED}.items():
@@ -75,4 +79,7 @@ def prove(seconds: int, seed: int) -> int:
         print(f"{verdict}: {mistake.name}: {outcome.seconds:.0f} s, {outcome.executions:,} executions")
         for finding in outcome.findings:
             print("    " + finding["what"].replace("\n", "\n    "), flush=True)
+            if keep:
+                name = run.SHOWS + mistake.name.replace(" ", "-").replace(",", "")
+                shutil.copy(run.FINDINGS / finding["input"], run.CORPUS / name)
     return missed

@@ -10,16 +10,18 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz.build import CACHE, ROOT, Target
+from fuzz.build import CACHE, ROOT, Target, Unavailable
 from fuzz.limits import MAX_INPUT, SMALL
 from fuzz.streams import CUT
 
 CORPUS = ROOT / "fuzz" / "corpus"
 FOUND = CACHE / "found"
 FINDINGS = CACHE / "findings"
+SHOWS = "shows-"
 NO_LIMIT = (1 << 31) - 1  # libFuzzer takes no larger number
-# A loop without an end, and memory without one, are findings. An object that is lost with every input is 1 GiB soon.
-LIMITS = ["-timeout=20", "-rss_limit_mb=2048", "-detect_leaks=0"]
+# A loop without an end, and memory without one, are findings. The process needs 100 MB, and some for what it keeps: an
+# object that is lost with every input is seen after a few million.
+LIMITS = ["-timeout=20", "-rss_limit_mb=300", "-detect_leaks=0"]
 
 _PROGRESS = re.compile(r"^#(\d+)\s+(\w+)\s+cov: (\d+) ft: (\d+) corp: (\d+)/(\d+)([KMG]?)b.* rss: (\d+)Mb")
 _LOADED = re.compile(r"^INFO: Loaded \d+ modules +\((\d+) inline 8-bit counters\)")
@@ -53,7 +55,7 @@ def run(
 ) -> Outcome:
     """Fuzzes from what is in `corpora`, until the time is over, all is executed or something is found.
 
-    New inputs go to `found`, those that show something to FINDINGS.
+    New inputs go to `found`, those that show something to FINDINGS. Raises Unavailable when the target cannot run.
     """
     shutil.rmtree(found, ignore_errors=True)
     for folder in (found, FINDINGS):
@@ -73,7 +75,7 @@ def run(
     outcome.seconds = round(time.monotonic() - started, 1)
     (CACHE / "log").write_text("".join(said))
     if process.returncode:
-        outcome.findings.append(_finding("".join(said)))
+        outcome.findings.append(_finding("".join(said), process.returncode))
     return outcome
 
 
@@ -124,14 +126,16 @@ def _follow(process: subprocess.Popen[str], outcome: Outcome, seconds: int, exec
     return said
 
 
-def _finding(said: str) -> dict[str, str]:
-    """What a run that failed says about it: which check or sanitizer, and where the input is."""
+def _finding(said: str, status: int) -> dict[str, str]:
+    """What a run that failed says about it: which check or sanitizer, and the input. Raises Unavailable without one."""
+    place = re.findall(r"Test unit written to \S*/(\S+)", said)
+    if not place:
+        raise Unavailable(f"the target ended with status {status}, and not for an input:\n{said[-2000:]}")
     raised = said.partition("Traceback")[2]
     difference = re.findall(r"^(?:[\w.]+\.)?(\w+: .*(?:\n  (?:reader|other): .*)*)", raised, re.MULTILINE)
     summary = re.findall(r"^SUMMARY: (.+)|^(\S+: runtime error: .+)", said, re.MULTILINE)
     texts = difference[:1] or ["".join(parts) for parts in summary[:1]] or [said[-300:]]
-    place = re.findall(r"Test unit written to \S*/(\S+)", said)
-    return {"what": public(texts[0]), "input": place[-1] if place else ""}
+    return {"what": public(texts[0]), "input": place[-1]}
 
 
 def public(text: str) -> str:
@@ -149,7 +153,10 @@ def reproduce(target: Target, paths: list[Path]) -> int:
 
 
 def minimise(target: Target, corpora: list[Path]) -> None:
-    """Makes CORPUS anew of the fewest and smallest inputs in `corpora` that reach as much as all of them."""
+    """Makes CORPUS anew of the fewest and smallest inputs in `corpora` that reach as much as all of them.
+
+    What has once shown a mistake stays, under its own name: a reader without the mistake may do nothing special there.
+    """
     fresh = CACHE / "minimised"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -157,5 +164,8 @@ def minimise(target: Target, corpora: list[Path]) -> None:
     done = subprocess.run(command, env=target.environment(1), cwd=CACHE, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"libFuzzer could not merge:\n{done.stderr[-2000:]}")
-    shutil.rmtree(CORPUS, ignore_errors=True)
-    shutil.copytree(fresh, CORPUS)
+    CORPUS.mkdir(exist_ok=True)
+    for path in CORPUS.iterdir():
+        if not path.name.startswith(SHOWS):
+            path.unlink()
+    shutil.copytree(fresh, CORPUS, dirs_exist_ok=True)
