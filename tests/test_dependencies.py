@@ -40,7 +40,9 @@ ONLY_IN = {
         "client/address.py",
         "client/connection.py",
         "client/extension.py",
+        "client/journal.py",
         "client/post_all.py",
+        "runtime/supervisor.py",
     },
     "asyncio": {
         "_lifespan.py",

@@ -5,6 +5,7 @@ from ._stream_c cimport Stream as FastStream
 
 cdef class Owner:
     cpdef replied(self, Reply reply)
+    cpdef dialled(self, sock)
     cpdef lost(self, error)
 
 
@@ -18,9 +19,14 @@ cdef class Connection:
     cdef FastStream _stream
     cdef FastReader _reader
     cdef list _unsent
+    cdef object _marks
+    cdef Py_ssize_t _mark
     cdef readonly int awaited
 
     cpdef send(self, bytes head, bytes body=*, bytes tail=*, int replies=*)
+    cpdef share(self, marks, Py_ssize_t mark)
+    cpdef take_over(self, sock, int replies)
+    cdef _note(self, int replies)
     cpdef close(self)
     cdef _hang_up(self)
     cdef _dial(self)

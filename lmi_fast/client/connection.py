@@ -8,6 +8,7 @@ ever says what to send and hears what came of it: `replied` or `lost`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -22,6 +23,8 @@ from .stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from .loop import Callback, Loop
 
 
@@ -37,6 +40,9 @@ class Owner:
         """
         raise NotImplementedError
 
+    def dialled(self, sock: socket.socket) -> None:
+        """A connection that is shared was dialled."""
+
     def lost(self, error: RuntimeApiError) -> None:
         """The connection broke, and all that is awaited is lost. Told too of an idle one that the server closes."""
         raise NotImplementedError
@@ -48,6 +54,8 @@ class Connection:
     __slots__ = (
         "_address",
         "_loop",
+        "_mark",
+        "_marks",
         "_owner",
         "_reader",
         "_scratch",
@@ -67,6 +75,9 @@ class Connection:
         self._variables = variables
         self._address = address
         self._scratch = scratch
+        # Where it notes how many replies are to come of which nothing was read: see journal.py.
+        self._marks: mmap | None = None
+        self._mark = 0
         # Per connection.
         self._sock: socket.socket | None = None
         self._stream: Stream | None = None
@@ -74,6 +85,24 @@ class Connection:
         # Per request.
         self._unsent: list[memoryview] = []
         self.awaited = 0
+
+    def share(self, marks: mmap, mark: int) -> None:
+        """From now on other processes have these connections as well; `mark` of `marks` tells them how it stands."""
+        self._marks, self._mark = marks, mark
+
+    def take_over(self, sock: socket.socket, replies: int) -> None:
+        """Goes on with a connection of another process, on which so many replies are to come."""
+        self._sock = sock
+        sock.setblocking(False)
+        self._stream = Stream(sock)
+        self._reader = Reader(self._scratch)
+        self.awaited = replies
+        self._note(replies)
+        self._watch(self._loop.add_reader, self._readable)
+
+    def _note(self, replies: int) -> None:
+        if self._marks is not None:
+            self._marks[self._mark] = replies
 
     def send(self, head: bytes, body: bytes = b"", tail: bytes = b"", replies: int = 1) -> None:
         """Sends the bytes of as many requests as `replies` says, dialling first where there is no connection."""
@@ -93,6 +122,8 @@ class Connection:
             self._unsent = [memoryview(head), memoryview(body), memoryview(tail)]
             self._forget_sent(sent)
             self._watch(self._loop.add_writer, self._writable)
+        else:
+            self._note(replies)
 
     def close(self) -> None:
         """Closes the socket; the request in flight, if any, is neither replied to nor lost."""
@@ -106,6 +137,10 @@ class Connection:
         if sock is not None:
             self._loop.remove_reader(sock.fileno())
             self._loop.remove_writer(sock.fileno())
+            if self._marks is not None:
+                self._note(0)
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)  # closing would not do: others have it as well
             sock.close()
 
     def _dial(self) -> None:
@@ -137,6 +172,8 @@ class Connection:
         self._watch(self._loop.add_reader, self._readable)
         self._watch(self._loop.add_writer, self._writable)
         self._writable()
+        if self._marks is not None:
+            self._owner.dialled(sock)
 
     def _writable(self) -> None:
         sock = self._sock
@@ -152,6 +189,7 @@ class Connection:
             return
         if not self._unsent:
             self._loop.remove_writer(sock.fileno())
+            self._note(self.awaited)
 
     def _forget_sent(self, count: int) -> None:
         rest = []
@@ -179,9 +217,12 @@ class Connection:
         if stream is None:
             return
         reader = self._reader
+        self._note(0)
         try:
             count = stream.receive(reader)
             if count < 0:
+                if reader.is_idle() and not self._unsent:
+                    self._note(self.awaited)
                 return
             reply = reader.received(count) if count else reader.end()
         except OSError as error:
@@ -205,8 +246,11 @@ class Connection:
         if not reply.keep_alive or self._unsent or not (self.awaited or self._reader.is_idle()):
             self.close()
         self._owner.replied(reply)
-        if self.awaited and not self._reader.is_idle():
-            self._deliver_what_is_there()
+        if self.awaited:
+            if not self._reader.is_idle():
+                self._deliver_what_is_there()
+            elif not self._unsent:
+                self._note(self.awaited)
 
     def _deliver_what_is_there(self) -> None:
         """The reply to the second of two requests often comes with the first, whole or in part."""

@@ -5,7 +5,11 @@ cimport cython
 
 
 cdef class Journal:
-    cdef object _memory
+    cdef readonly object memory
+    cdef readonly dict taken_over
+    cdef readonly object offers
+    cdef object _offers
+    cdef Py_ssize_t _first
     cdef list _free
 
     @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)

@@ -1,51 +1,85 @@
 # cython: annotation_typing=False
-"""What a worker process has in hand, in memory that it shares with its supervisor.
+"""What a worker process has in hand, where its supervisor sees it: in memory and sockets that they share.
 
 If the process dies, the supervisor reads here which invocations to answer in its place. They are noted when they come,
 and struck out when their answer was taken: until then a death may lose it, and a second answer does no harm, because
 the platform takes the first.
+
+Its polls outlive it. The platform goes on to hand out a poll whose connection is gone, and fails the invocation; and an
+event may have been sent that was never read. So the supervisor holds every slot's connection open as well, and the
+process that comes next takes them over, if the marks say that nothing of what is to come on them was read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from mmap import mmap
 
 # The first bytes say how far the process came.
 READY = 0  # it is about to poll
 SERVED = 1  # an answer was taken
 _HEAD = 16
-# A record: the length of the request id (0: the record is free), the length of the nonce, the id, the nonce.
+# Behind a mark for each slot come the records: the length of the request id (0: the record is free), the length of the
+# nonce, the id, the nonce.
 _RECORD = 256
 _MAX_ID = 180  # a UUID has 36
 _MAX_NONCE = 72  # the platform's have 16
 
 
-def size_for(slots: int) -> int:
-    """How many bytes of memory a journal for so many slots takes."""
-    return _HEAD + 4 * slots * _RECORD
-
-
 class Journal:
-    """A journal in `memory`, which is all zeros at first. What finds no room in it is not noted."""
+    """The journal of one process with so many `slots`. What finds no room in it is not noted."""
 
-    __slots__ = ("_free", "_memory")
+    __slots__ = ("_first", "_free", "_offers", "memory", "offers", "taken_over")
 
-    def __init__(self, memory: mmap) -> None:
-        self._memory = memory
-        self._free = list(range(_HEAD, len(memory) - _RECORD + 1, _RECORD))
+    def __init__(self, slots: int, taken_over: dict[int, tuple[socket.socket, int]] | None = None) -> None:
+        """`taken_over`: connections of slots, and how many replies are to come on each."""
+        from mmap import mmap  # only who has a supervisor comes here
+
+        self._first = _HEAD + slots
+        size = self._first + 4 * slots * _RECORD
+        self.memory = mmap(-1, size)  # all zeros
+        self._free = list(range(self._first, size, _RECORD))
+        self.taken_over = taken_over or {}
+        # What the process sends its connections through, and what its supervisor finds them at.
+        self._offers, self.offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._offers.setblocking(False)
+        self.offers.setblocking(False)
+
+    def close(self) -> None:
+        """For the supervisor, when the process is dead."""
+        self._offers.close()
+        self.offers.close()
+        self.memory.close()
+
+    def mark_of(self, slot: int) -> int:
+        """Where in `memory` a connection of this slot notes how many replies are to come of which nothing was read."""
+        return _HEAD + slot
+
+    def offer(self, slot: int, sock: socket.socket) -> None:
+        """Shares the connection of a slot with the supervisor."""
+        with contextlib.suppress(OSError):  # it has no time; this connection is this process's own then
+            socket.send_fds(self._offers, [slot.to_bytes(2, "big")], [sock.fileno()])
+
+    def accept(self) -> tuple[int, socket.socket] | None:
+        """What was offered, one by one; for the supervisor."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self.offers, 2, 1)
+        except OSError:
+            return None
+        if len(message) != 2 or not descriptors:
+            return None
+        return int.from_bytes(message, "big"), socket.socket(fileno=descriptors[0])
 
     def mark(self, what: int) -> None:
         """Notes READY or SERVED."""
-        self._memory[what] = 1
+        self.memory[what] = 1
 
     def has(self, what: int) -> bool:
         """Whether that was noted."""
-        return self._memory[what] == 1
+        return self.memory[what] == 1
 
     def begin(self, invocation: Invocation) -> None:
         """Notes an invocation that has come."""
@@ -56,26 +90,26 @@ class Journal:
             return
         start = self._free.pop()
         middle = start + 2 + id_size
-        self._memory[start + 2 : middle] = request_id
-        self._memory[middle : middle + nonce_size] = nonce
-        self._memory[start + 1] = nonce_size
-        self._memory[start] = id_size
+        self.memory[start + 2 : middle] = request_id
+        self.memory[middle : middle + nonce_size] = nonce
+        self.memory[start + 1] = nonce_size
+        self.memory[start] = id_size
         invocation.record = start
 
     def end(self, post: Post) -> None:
         """Strikes out the invocation that `post` has answered."""
         if post.record:
-            self._memory[post.record] = 0
+            self.memory[post.record] = 0
             self._free.append(post.record)
-            self._memory[SERVED] = 1
+            self.memory[SERVED] = 1
 
     def open(self) -> list[tuple[str, str]]:
         """Request id and nonce of what was not answered; for the supervisor."""
         found = []
-        for start in range(_HEAD, len(self._memory) - _RECORD + 1, _RECORD):
-            id_size, nonce_size = self._memory[start], self._memory[start + 1]
+        for start in range(self._first, len(self.memory), _RECORD):
+            id_size, nonce_size = self.memory[start], self.memory[start + 1]
             if id_size:
                 middle = start + 2 + id_size
-                request_id, nonce = self._memory[start + 2 : middle], self._memory[middle : middle + nonce_size]
+                request_id, nonce = self.memory[start + 2 : middle], self.memory[middle : middle + nonce_size]
                 found.append((request_id.decode("utf-8", "replace"), nonce.decode("utf-8", "replace")))
         return found

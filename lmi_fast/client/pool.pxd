@@ -28,6 +28,7 @@ cdef class Pool:
     cdef Py_ssize_t _under_way
     cdef object _when_settled
 
+    cdef dialled(self, Py_ssize_t slot, sock)
     cdef came(self, Slot slot, Invocation invocation)
     @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
@@ -41,6 +42,8 @@ cdef class Pool:
 cdef class Slot(Owner):
     cdef Pool _pool
     cdef Connection _connection
+    cdef Py_ssize_t _number
+    cdef bint _strange_answer
     cdef object _backoff
     cdef object _retry
     cdef Post _post
@@ -54,6 +57,8 @@ cdef class Slot(Owner):
     cpdef close(self)
     cdef _set_parked(self, bint parked)
     cdef _answered(self, Post post, Reply reply)
+    cdef _go_on(self)
+    cpdef start(self, Journal journal)
     cdef _park_later(self, error=*)
 
 

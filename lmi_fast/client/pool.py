@@ -43,6 +43,8 @@ from .meaning import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+
     from .loop import Loop, Timer
 
 
@@ -73,8 +75,8 @@ class Pool:
         self.trouble = trouble
         self.stopping = False
         self.parked = 0  # polls that wait at the Runtime API
-        self.slots = [Slot(self) for _ in range(slots)]
         self._journal = journal
+        self.slots = [Slot(self, number) for number in range(slots)]
         self._park_first = park_first
         self._enough = enough_parked(slots)
         self._lines: list[PostLine] = []
@@ -82,6 +84,11 @@ class Pool:
         self._owed = 0  # answers that were not taken yet
         self._under_way = 0  # bytes of them
         self._when_settled: Callable[[], object] | None = None
+
+    def dialled(self, slot: int, sock: socket.socket) -> None:
+        """A slot has a new connection."""
+        if self._journal is not None:
+            self._journal.offer(slot, sock)
 
     def came(self, slot: Slot, invocation: Invocation) -> None:
         """An event came to `slot`."""
@@ -91,9 +98,9 @@ class Pool:
         self.received(invocation)
 
     def start(self) -> None:
-        """Parks every slot."""
+        """Parks every slot, or takes over the poll that another process has left it."""
         for slot in self.slots:
-            slot.park()
+            slot.start(self._journal)
 
     def answer(self, slot: Slot, post: Post) -> None:
         """The handler of the invocation that came to `slot` has ended: sends `post`, and parks the slot."""
@@ -161,15 +168,32 @@ class Pool:
 class Slot(Owner):
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
-    __slots__ = ("_backoff", "_connection", "_parked", "_pool", "_post", "_retry")
+    __slots__ = ("_backoff", "_connection", "_number", "_parked", "_pool", "_post", "_retry", "_strange_answer")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, number: int) -> None:
         self._pool = pool
+        self._number = number
+        self._strange_answer = False  # before its event comes the reply to an answer of another process
         self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
         self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
         self._parked = False
+
+    def start(self, journal: Journal | None) -> None:
+        """Parks for the first time."""
+        if journal is not None:
+            self._connection.share(journal.memory, journal.mark_of(self._number))
+            if self._number in journal.taken_over:
+                sock, replies = journal.taken_over[self._number]
+                self._strange_answer = replies == 2
+                self._set_parked(replies == 1)
+                self._connection.take_over(sock, replies)
+                return
+        self.park()
+
+    def dialled(self, sock: socket.socket) -> None:
+        self._pool.dialled(self._number, sock)
 
     def park(self) -> None:
         """Asks for the next invocation."""
@@ -209,6 +233,11 @@ class Slot(Owner):
             self._connection.close()
             self._post = None
             self._pool.send(post, None)
+        if self._strange_answer:
+            self._strange_answer = False
+            if not reply.is_event():
+                self._go_on()
+                return
         self._set_parked(False)
         try:
             invocation = read_next(reply)
@@ -221,19 +250,23 @@ class Slot(Owner):
 
     def _answered(self, post: Post, reply: Reply) -> None:
         self._post = None
+        self._go_on()
+        self._pool.settled(post, refusal(reply, post))
+
+    def _go_on(self) -> None:
         if self._pool.stopping:
             self.close()
         elif self._connection.awaited:
             self._set_parked(True)
         else:
             self.park()  # the server closed the connection behind its reply
-        self._pool.settled(post, refusal(reply, post))
 
     def lost(self, error: RuntimeApiError) -> None:
+        strange, self._strange_answer = self._strange_answer, False
         post, self._post = self._post, None
         if post is None:
             # An idle connection may be lost too, while the handler runs: the next park dials again.
-            if self._parked:
+            if self._parked or strange:
                 self._park_later(error)
             return
         self._park_later()

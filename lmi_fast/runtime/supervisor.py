@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import mmap
 import os
 import select
 import signal
+import socket
 import threading
 import time
 
@@ -20,7 +20,7 @@ from .. import sink
 from .._twins import twin
 from ..client.address import Address
 from ..client.backoff import Backoff
-from ..client.journal import READY, SERVED, Journal, size_for
+from ..client.journal import READY, SERVED, Journal
 from ..errors import CannotServe, ErrorType, FaultError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
@@ -75,7 +75,38 @@ class _Worker:
         self.pid = 0  # 0: it does not run
         self.start_at = 0.0  # on the monotonic clock, if it does not run
         self.backoff = Backoff()
-        self.journal = Journal(mmap.mmap(-1, size_for(slots)))  # of one process: each has a new one
+        self.journal = Journal(slots)  # of one process: each has a new one
+        self.sockets: dict[int, socket.socket] = {}  # the connections of its slots
+
+    def accept_offers(self) -> None:
+        """Takes the connections that the process has shared."""
+        while (offer := self.journal.accept()) is not None:
+            slot, sock = offer
+            if slot in self.sockets:
+                self.sockets[slot].close()
+            self.sockets[slot] = sock
+
+    def sort_out(self) -> None:
+        """After the death of the process: keeps what the next one can go on with."""
+        self.accept_offers()
+        for slot, sock in list(self.sockets.items()):
+            if not self.journal.memory[self.journal.mark_of(slot)]:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+                self.sockets.pop(slot).close()
+
+    def new_journal(self) -> None:
+        """For the next process: with the connections it can go on with."""
+        last = self.journal
+        left = {slot: (sock, last.memory[last.mark_of(slot)]) for slot, sock in self.sockets.items()}
+        last.close()
+        self.journal = Journal(self.slots, left)
+
+    def close(self) -> None:
+        """In another worker's process: these are none of its business."""
+        for sock in self.sockets.values():
+            sock.close()
+        self.journal.close()
 
     def __str__(self) -> str:
         return f"worker process {self.number}"
@@ -142,7 +173,7 @@ class Supervisor:
 
     def _start(self, worker: _Worker) -> Seat | None:
         init_phase_is_over = self._is_ready()
-        worker.journal = Journal(mmap.mmap(-1, size_for(worker.slots)))
+        worker.new_journal()
         parent = os.getpid()
         # A signal that came between the fork and what follows would be the parent's, and lost on the child.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -156,6 +187,9 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for end in (self._woken, self._waker):
             os.close(end)
+        for other in self._workers:
+            if other is not worker:
+                other.close()
         self._die_with_parent()
         if os.getppid() != parent:  # it is dead already
             os._exit(1)
@@ -167,8 +201,12 @@ class Supervisor:
         if self._stop_by:
             times.append(self._stop_by)
         timeout = max(0.0, min(times) - time.monotonic()) if times else None
+        offers = {worker.journal.offers.fileno(): worker for worker in self._workers}
+        ready, _, _ = select.select([self._woken, *offers], [], [], timeout)
+        for fd in ready:
+            if fd in offers:
+                offers[fd].accept_offers()
         with contextlib.suppress(BlockingIOError):
-            select.select([self._woken], [], [], timeout)
             if set(os.read(self._woken, 4096)) & set(STOP_SIGNALS) and not self._stop_by:
                 self._stop()
         if self._stop_by and time.monotonic() >= self._stop_by:
@@ -189,6 +227,7 @@ class Supervisor:
                 pid, status = os.waitpid(worker.pid, os.WNOHANG)
                 if pid:
                     worker.pid = 0
+                    worker.sort_out()
                     self._bury(worker, os.waitstatus_to_exitcode(status))
 
     def _bury(self, worker: _Worker, code: int) -> None:
