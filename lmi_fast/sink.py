@@ -16,10 +16,16 @@ from collections.abc import Callable
 _TEXT_FRAMES = {0: 0x03, 10: 0x0B, 20: 0x0F, 30: 0x13, 40: 0x17, 50: 0x1B}
 _JSON_FRAMES = {0: 0x02, 10: 0x0A, 20: 0x0E, 30: 0x12, 40: 0x16, 50: 0x1A}
 _FRAME_PREFIX = 0xA55A0000
+# Of a line, in bytes. The emulator reads with a bufio.Scanner: a line of 64 KiB ends it, and whoever writes then blocks
+# for ever once the pipe is full.
+MAX_LINE = 64_000
+_CUT = b" ... (cut)"
 
 
 class Sink:
-    """Writes lines to a descriptor, as they are."""
+    """Writes lines to a descriptor."""
+
+    max_line: int | None = MAX_LINE
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -44,12 +50,13 @@ class Sink:
         self._lock_others = lambda on: lockf(file, LOCK_EX if on else LOCK_UN)
 
     def write(self, text: str, level: int = 0, is_json: bool = False) -> None:
-        """Writes `text` as a line, or as the lines it has. `level` is 0 to 50, in tens.
+        """Writes `text` as a line, or as the lines it has; those above MAX_LINE are cut. `level`: 0 to 50, in tens.
 
         Raises nothing: when nobody reads the log any more, work goes on without it.
         """
         line = text if text.endswith("\n") else text + "\n"
-        self._write_all(line.encode("utf-8", "backslashreplace"))
+        data = line.encode("utf-8", "backslashreplace")
+        self._write_all(data if len(data) <= MAX_LINE else b"".join(map(_short, data.splitlines(keepends=True))))
 
     def _write_all(self, data: bytes) -> None:
         with self._lock, contextlib.suppress(OSError):
@@ -77,6 +84,8 @@ class Sink:
 class FramedSink(Sink):
     """Writes frames to _LAMBDA_TELEMETRY_LOG_FD: type, length, microseconds since the epoch, text; big-endian."""
 
+    max_line = None  # a frame knows its length
+
     def write(self, text: str, level: int = 0, is_json: bool = False) -> None:
         """Writes `text` as one frame; newlines within are kept."""
         message = text.encode("utf-8", "backslashreplace")
@@ -85,6 +94,12 @@ class FramedSink(Sink):
         self._write_all(
             frame_type.to_bytes(4, "big") + len(message).to_bytes(4, "big") + microseconds.to_bytes(8, "big") + message
         )
+
+
+def _short(line: bytes) -> bytes:
+    if len(line) <= MAX_LINE:
+        return line
+    return line[: MAX_LINE - len(_CUT) - 1].decode("utf-8", "ignore").encode() + _CUT + b"\n"
 
 
 _current: Sink | None = None

@@ -134,3 +134,24 @@ import logging
         records = [json.loads(line) for line in emulator.runtime_logs() if '"number ' in line]
         assert [record["message"] for record in records] == [f"number {number}" for number in range(10)]
         assert len({record["requestId"] for record in records}) == 10
+
+
+@both
+def test_a_long_log_line_wedges_nothing(a: str) -> None:
+    """The emulator stops reading the output of a process that has written a line of 64 KiB."""
+    source = f"""
+import logging
+{a}def handler(event, context):
+    logging.warning("long " + "x" * event)
+    context.log("text " + "y" * event)
+    for _ in range(50):
+        logging.warning("z" * 20_000)
+    if event > 1000:
+        raise ValueError("w" * event)
+"""
+    with rie(source, 4) as emulator:
+        for size in (10, 64_000, 65_535, 65_536, 70_000, 1_000_000):
+            reply = emulator.invoke(str(size).encode(), patience=TIMEOUT)
+            assert reply.error_type == ("Function.ValueError" if size > 1000 else None)
+        assert emulator.invoke(b"1", patience=TIMEOUT).body == b"null"
+        emulator.wait_for_log("text y", TIMEOUT)

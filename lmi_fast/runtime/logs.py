@@ -74,12 +74,32 @@ class JsonFormatter(logging.Formatter):
 
 
 def encode_line(fields: dict[str, Any]) -> str:
-    """`fields` as one line of JSON with its newline; what cannot be encoded becomes its str()."""
+    """`fields` as one line of JSON and a newline. What cannot be encoded becomes its str(), what is too long is cut."""
+    line = _encode(fields)
+    limit = sink.current().max_line
+    for longest in (16_000, 4_000, 1_000, 250):
+        # A character is four bytes at most.
+        if limit is None or len(line) * 4 <= limit or len(line.encode("utf-8", "backslashreplace")) <= limit:
+            break
+        line = _encode({key[:longest]: _cut(value, longest) for key, value in list(fields.items())[:100]})
+    return line
+
+
+def _encode(fields: dict[str, Any]) -> str:
     encode = _encoder()
     try:
         return encode(fields) + "\n"
     except (ValueError, TypeError, RecursionError):  # circular, or with keys that are no keys in JSON
         return encode({str(key): str(value) for key, value in fields.items()}) + "\n"
+
+
+def _cut(value: Any, longest: int) -> Any:
+    if isinstance(value, list):  # of a stack, the innermost says most
+        return [_cut(entry, longest // 25) for entry in value[-25:]]
+    text = value if isinstance(value, str) else _encode(value).rstrip() if isinstance(value, dict) else str(value)
+    if len(text) <= longest:
+        return value
+    return f"{text[:longest]} ... (cut; it has {len(text)} characters)"
 
 
 @cache

@@ -223,11 +223,59 @@ def test_report_in_a_frame() -> None:
 def test_a_sink_that_is_full_and_does_not_block_is_waited_for() -> None:
     with captured() as written:
         os.set_blocking(sink.current().fd, False)
-        sink.current().write("x" * 1_000_000 + "\n")
-        assert len(written()) == 1_000_001
+        sink.current().write(("x" * 9_999 + "\n") * 100)
+        assert len(written()) == 1_000_000
 
 
 def test_a_lone_surrogate_can_be_logged() -> None:
     with captured() as written, logger(True) as log:
         log.warning("\ud800")
         assert json.loads(written())["level"] == "WARNING"
+
+
+LONG: dict[str, dict[str, Any]] = {
+    "a message": {"message": "x" * 200_000},
+    "of four bytes each": {"message": "\N{GRINNING FACE}" * 60_000},
+    "escapes": {"message": '\n"' * 60_000},
+    "a dict": {"message": {"key": "x" * 200_000, "other": 5}},
+    "a stack": {"message": "m", "stackTrace": [f"frame {number} " + "y" * 3000 for number in range(100)]},
+    "many fields": {"message": "m", **{f"extra{number}": "z" * 1000 for number in range(300)}},
+    "long keys": {"message": "m", "k" * 100_000: 1},
+    "lone surrogates": {"message": "\ud800" * 100_000},
+    "deep": {"message": "m", "list": [[["x" * 90_000]]]},
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_line_is_never_longer_than_the_platform_can_read(name: str) -> None:
+    line = logs.encode_line({"level": "INFO", **LONG[name]})
+    data = line.encode("utf-8", "backslashreplace")
+    assert data.count(b"\n") == 1
+    assert len(data) <= sink.MAX_LINE
+    record = json.loads(data.decode())
+    assert record["level"] == "INFO"
+    assert "cut" in line or name in ("many fields", "a stack", "long keys")
+    if name == "a stack":
+        assert record["stackTrace"][-1].startswith("frame 99 ")
+
+
+def test_a_line_as_long_as_allowed_is_whole() -> None:
+    fields = {"message": "x" * 60_000}
+    assert json.loads(logs.encode_line(fields)) == fields
+
+
+def test_lines_of_text_are_cut_one_by_one() -> None:
+    read_end, write_end = os.pipe()
+    sink_ = sink.Sink(write_end)
+    lines = ["short", "é" * 50_000, "x" * (sink.MAX_LINE - 1), "y" * sink.MAX_LINE, "end"]
+    text: list[bytes] = []
+    reader = threading.Thread(target=lambda: text.extend(iter(lambda: os.read(read_end, 1 << 16), b"")))
+    reader.start()
+    sink_.write("\n".join(lines))
+    os.close(write_end)
+    reader.join()
+    os.close(read_end)
+    got = b"".join(text).decode().splitlines()
+    assert [len(line.encode()) < sink.MAX_LINE for line in got] == [True] * 5
+    assert [line.endswith("... (cut)") for line in got] == [False, True, False, True, False]
+    assert got[2] == lines[2]
