@@ -57,3 +57,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except ProcessLookupError:
             continue
     process.wait()
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident size of a process, shared pages included."""
+    return _field(f"/proc/{pid}/status", "VmRSS")

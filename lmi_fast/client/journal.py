@@ -43,6 +43,8 @@ class Journal:
         self.memory = mmap(-1, size)  # all zeros
         self._free = list(range(self._first, size, _RECORD))
         self.taken_over = taken_over or {}
+        for slot, (_, replies) in self.taken_over.items():  # the process may die before it has taken anything over
+            self.memory[self.mark_of(slot)] = replies
         # What the process sends its connections through, and what its supervisor finds them at.
         self._offers, self.offers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._offers.setblocking(False)
