@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -329,3 +330,17 @@ def test_a_large_answer_is_taken_before_its_slot_polls(tmp_path: Path, a: str) -
         assert served.api.stats.parked == 0
         held.gate.open()
         assert served.result(1) == "x"
+
+
+def test_many_slots_raise_the_limit_of_open_files(tmp_path: Path) -> None:
+    source = """
+        import asyncio, resource
+        async def handler(event, context):
+            await asyncio.sleep(event)
+            return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """
+    command = ["sh", "-c", f"ulimit -S -n 256; exec {sys.executable} -m lmi_fast"]
+    with serving(tmp_path, source, slots=300, command=command) as served:
+        outcomes = [call.result(TIMEOUT) for call in [served.api.invoke(0.5) for _ in range(300)]]
+        assert {outcome.kind for outcome in outcomes} == {"response"}
+        assert {int(outcome.body) for outcome in outcomes} == {6 * 300 + 256}

@@ -49,6 +49,7 @@ def run(handler: Handler | str | None = None) -> None:
         if config.preload:
             function = _load(handler, config)
         address = Address(config.runtime_api)
+        _allow_open_files(config.slots)
         processes = _processes(config)
         logs.log_pool(config, processes)
         if config.extension:
@@ -80,6 +81,20 @@ def _load(handler: Handler | str | None, config: Config) -> Handler:
         raise ConfigError("_HANDLER", None, "the handler as module.function, unless it is given as an argument")
     put_task_root_on_path(config)
     return load_handler(config.handler)
+
+
+def _allow_open_files(slots: int) -> None:
+    """Two connections for each slot, twice over while answers pile up; and the user's own, of whom he has as many."""
+    if slots <= 128:
+        return  # 1,024 is the least there is
+    import resource
+
+    wanted = 6 * slots + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _processes(config: Config) -> int:
