@@ -330,6 +330,8 @@ def test_an_event_that_was_sent_and_not_read_is_served_by_the_next_process(tmp_p
         for _ in range(5):
             (worker,) = pids(served)
             os.kill(worker, signal.SIGSTOP)
+            while "\nState:\tT" not in Path(f"/proc/{worker}/status").read_text():
+                pass
             calls = [served.api.invoke(0) for _ in range(8)]
             served.api.wait_for(lambda stats: stats.in_flight == 8, TIMEOUT)
             os.kill(worker, signal.SIGKILL)

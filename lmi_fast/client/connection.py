@@ -66,7 +66,9 @@ class Connection:
         "awaited",
     )
 
-    def __init__(self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray) -> None:
+    def __init__(
+        self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray | memoryview
+    ) -> None:
         """`variables`: the context variables of no invocation, for callbacks; one that is scheduled while a handler
         runs would have the handler's. `scratch` may be shared with every connection of the loop.
         """

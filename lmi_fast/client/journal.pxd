@@ -9,7 +9,9 @@ cdef class Journal:
     cdef readonly dict taken_over
     cdef readonly object offers
     cdef object _offers
+    cdef readonly object scratch
     cdef Py_ssize_t _first
+    cdef Py_ssize_t _end
     cdef list _free
 
     @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)

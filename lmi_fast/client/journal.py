@@ -7,7 +7,8 @@ the platform takes the first.
 
 Its polls outlive it. The platform goes on to hand out a poll whose connection is gone, and fails the invocation; and an
 event may have been sent that was never read. So the supervisor holds every slot's connection open as well, and the
-process that comes next takes them over, if the marks say that nothing of what is to come on them was read.
+process that comes next takes them over, if the marks say that nothing of what is to come on them was read. And what was
+read, but not noted yet, is in the buffer it was received into, which is shared too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
+from .address import SCRATCH_SIZE
 
 # The first bytes say how far the process came.
 READY = 0  # it is about to poll
@@ -32,16 +34,17 @@ _MAX_NONCE = 72  # the platform's have 16
 class Journal:
     """The journal of one process with so many `slots`. What finds no room in it is not noted."""
 
-    __slots__ = ("_first", "_free", "_offers", "memory", "offers", "taken_over")
+    __slots__ = ("_end", "_first", "_free", "_offers", "memory", "offers", "scratch", "taken_over")
 
     def __init__(self, slots: int, taken_over: dict[int, tuple[socket.socket, int]] | None = None) -> None:
         """`taken_over`: connections of slots, and how many replies are to come on each."""
         from mmap import mmap  # only who has a supervisor comes here
 
         self._first = _HEAD + slots
-        size = self._first + 4 * slots * _RECORD
-        self.memory = mmap(-1, size)  # all zeros
-        self._free = list(range(self._first, size, _RECORD))
+        self._end = self._first + 4 * slots * _RECORD
+        self.memory = mmap(-1, self._end + SCRATCH_SIZE)  # all zeros
+        self.scratch = memoryview(self.memory)[self._end :]
+        self._free = list(range(self._first, self._end, _RECORD))
         self.taken_over = taken_over or {}
         for slot, (_, replies) in self.taken_over.items():  # the process may die before it has taken anything over
             self.memory[self.mark_of(slot)] = replies
@@ -54,6 +57,7 @@ class Journal:
         """For the supervisor, when the process is dead."""
         self._offers.close()
         self.offers.close()
+        self.scratch.release()
         self.memory.close()
 
     def mark_of(self, slot: int) -> int:
@@ -85,6 +89,7 @@ class Journal:
 
     def begin(self, invocation: Invocation) -> None:
         """Notes an invocation that has come."""
+        self.memory[self._end] = 0  # the buffer has nothing to tell any more
         request_id = invocation.request_id.encode()
         nonce = (invocation.invocation_id or "").encode()
         id_size, nonce_size = len(request_id), len(nonce)
@@ -107,11 +112,27 @@ class Journal:
 
     def open(self) -> list[tuple[str, str]]:
         """Request id and nonce of what was not answered; for the supervisor."""
-        found = []
-        for start in range(self._first, len(self.memory), _RECORD):
+        found = {}
+        for start in range(self._first, self._end, _RECORD):
             id_size, nonce_size = self.memory[start], self.memory[start + 1]
             if id_size:
                 middle = start + 2 + id_size
                 request_id, nonce = self.memory[start + 2 : middle], self.memory[middle : middle + nonce_size]
-                found.append((request_id.decode("utf-8", "replace"), nonce.decode("utf-8", "replace")))
-        return found
+                found[request_id.decode("utf-8", "replace")] = nonce.decode("utf-8", "replace")
+        found.update(_heads(bytes(self.scratch)))
+        return list(found.items())
+
+
+def _heads(data: bytes) -> dict[str, str]:
+    """Request id and nonce of the event that a receive buffer begins with, or has behind the reply to an answer."""
+    if not data.startswith(b"HTTP/1."):
+        return {}
+    found = {}
+    for reply in data.split(b"HTTP/1.1 200 ")[1:]:
+        head, end, _ = reply.partition(b"\r\n\r\n")
+        fields = dict(line.partition(b":")[::2] for line in head.split(b"\r\n")[1:])
+        names = {name.lower(): value.strip().decode("latin-1") for name, value in fields.items()}
+        request_id = names.get(b"lambda-runtime-aws-request-id")
+        if end and request_id:
+            found[request_id] = names.get(b"lambda-runtime-invocation-id", "")
+    return found

@@ -7,6 +7,7 @@ from contextvars import Context as Variables
 from typing import Any, Protocol
 
 Callback = Callable[..., object]
+Buffer = bytearray | memoryview
 
 
 class Timer(Protocol):

@@ -70,7 +70,7 @@ class Pool:
         self.variables = Variables()  # of no invocation: see connection.py
         self.address = address
         self.next = requests.next
-        self.scratch = bytearray(SCRATCH_SIZE)
+        self.scratch = bytearray(SCRATCH_SIZE) if journal is None else journal.scratch
         self.received = received
         self.trouble = trouble
         self.stopping = False

@@ -7,6 +7,7 @@ to the Arbiter, so no rule of HTTP lives here that is not also in the pure twin.
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.string cimport memchr, memcmp, memcpy
 
 from ._scan cimport ascii_text, bytes_p, hex_digit, is_printable, number, same_name
@@ -53,10 +54,12 @@ _fill_tables()
 cdef class Reader:
     """Reads the replies of one connection."""
 
-    def __init__(self, bytearray scratch not None):
+    def __init__(self, scratch):
         self._view = memoryview(scratch)
-        self._room = <bytes_p> PyByteArray_AS_STRING(scratch)
-        self._room_size = len(scratch)
+        if self._view.readonly or not self._view.c_contiguous:
+            raise TypeError("the scratch buffer of a Reader has to be writable and in one piece")
+        self._room = <bytes_p> PyMemoryView_GET_BUFFER(self._view).buf
+        self._room_size = self._view.nbytes
         self._pending = b""
         self._head = b""
         self._body = bytearray()

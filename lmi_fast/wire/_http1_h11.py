@@ -79,7 +79,7 @@ class Arbiter:
 class Reader:
     """Reads the replies of one connection, each with an Arbiter of its own."""
 
-    def __init__(self, scratch: bytearray) -> None:
+    def __init__(self, scratch: bytearray | memoryview) -> None:
         self._view = memoryview(scratch)
         self._pending = b""
         self._arbiter: Arbiter | None = None

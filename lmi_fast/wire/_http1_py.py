@@ -37,7 +37,7 @@ class Reader:
 
     __slots__ = ("_arbiter", "_body", "_chunked", "_filled", "_head", "_left", "_pending", "_reply", "_view")
 
-    def __init__(self, scratch: bytearray) -> None:
+    def __init__(self, scratch: bytearray | memoryview) -> None:
         # Per connection.
         self._view = memoryview(scratch)
         self._pending = b""  # bytes received and not understood yet
