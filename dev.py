@@ -6,6 +6,7 @@
     python3 dev.py gates    is it still as fast as it was? (the last part of `test`)
     python3 dev.py micro    what each step of the hot path takes, compiled and pure
     python3 dev.py bench    the benchmarks against other runtimes, as far as their toolchains are here
+    python3 dev.py soak     a million invocations with random faults, each to be answered once and rightly
     python3 dev.py fuzz     the compiled HTTP reader under sanitizers, given what nobody should send (needs clang)
 
 Needs only Python 3.11 or newer and git. Everything it installs goes into .venv-* and .cache in this folder, which git
@@ -29,7 +30,7 @@ EXTRAS = {"demo": "", "test": "[test]", "bench": "[bench]", "fuzz": "[test,fuzz]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["demo", "test", "gates", "micro", "bench", "fuzz"])
+    parser.add_argument("command", choices=["demo", "test", "gates", "micro", "bench", "soak", "fuzz"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on, --help too")
     chosen = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is what tells a user of an older one)
@@ -40,8 +41,8 @@ def main() -> int:
     if chosen.command == "test":
         return test(chosen.arguments)
     # On the Python that Managed Instances run, if it is here.
-    kind = "fuzz" if chosen.command == "fuzz" else "bench"
-    module = chosen.command if chosen.command == kind else f"bench.{chosen.command}"
+    kind = {"fuzz": "fuzz", "soak": "test"}.get(chosen.command, "bench")
+    module = chosen.command if chosen.command in ("bench", "fuzz", "soak") else f"bench.{chosen.command}"
     return run(environment(find_python(NEWEST) or sys.executable, kind), "-m", module, *chosen.arguments)
 
 
@@ -101,8 +102,8 @@ def environment(base: str, kind: str) -> str:
 def fingerprint(extras: str) -> str:
     """Changes when an environment has to be made again."""
     digest = hashlib.sha256(extras.encode())
-    types = sorted(ROOT.glob("lmi_fast/**/*.pxd"))
-    sources = [source for path in types for source in (path.with_suffix(".py"), path.with_suffix(".pyx"))]
+    types = sorted([*ROOT.glob("lmi_fast/**/*.pxd"), *ROOT.glob("lmi_fast/**/*.pyx")])
+    sources = [path.with_suffix(".py") for path in types]
     for path in [ROOT / "pyproject.toml", ROOT / "setup.py", *types, *(path for path in sources if path.exists())]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
