@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import coldstart, load, memory, report, tail
+from bench import coldstart, load, memory, report, tail, ways
 from bench.numbers import Numbers
 from bench.places import Unavailable, compiled
 from bench.results import Session, save
 
-PARTS = ("load", "memory", "coldstart", "tail")
+PARTS = ("load", "memory", "coldstart", "tail", "ways")
 
 
 def main() -> int:
@@ -35,9 +35,10 @@ def main() -> int:
         return 2
     if "load" in parts or "saturated" in parts:
         save("load", session, load.measure(session, only_saturated="load" not in parts))
-    for name, measure in {"memory": memory.measure, "coldstart": coldstart.measure, "tail": tail.measure}.items():
+    others = {"memory": memory, "coldstart": coldstart, "tail": tail, "ways": ways}
+    for name, part in others.items():
         if name in parts:
-            save(name, session, measure(session))
+            save(name, session, part.measure(session))
     print(report.summary(Numbers(session.folder())))
     if not session.quick:
         report.write(Numbers(session.folder()))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import load, rivals, svg, tail
+from bench import load, rivals, svg, tail, ways
 from bench.numbers import Numbers
 from bench.places import BENCH, RESULTS
 from bench.targets import refused_percent, targets
@@ -75,6 +75,8 @@ def write(numbers: Numbers) -> None:
         "## CPU per invocation, saturated\n",
         _saturated(numbers),
         plot("cpu-64", "CPU per invocation of every runtime, 64 slots"),
+        "## One process or several, and what features cost\n",
+        _ways(numbers),
         "## Under AWS's emulator\n",
         _emulated(numbers),
         "## Memory\n",
@@ -193,6 +195,24 @@ def _emulated(numbers: Numbers) -> str:
                 refused = refused_percent(numbers, name, slots, clients)
                 rows.append([name, str(slots), str(clients), _number(cpu), _number(served, 0), _number(refused, 2)])
     return _table(["", "slots", "clients", "us of CPU per served", "served per second", "refused %"], rows)
+
+
+def _ways(numbers: Numbers) -> str:
+    kind = {"kind": "ways"}
+    rows = []
+    for name in numbers.values("runtime", **kind):
+        case: dict[str, Any] = {**kind, "runtime": name}
+        cells = [
+            _number(numbers.median("cpu_us", **case)),
+            _number(numbers.median("per_second", **case), 0),
+            _number(numbers.median("idle_cpu_ms_per_s", **case), 2),
+            _number(numbers.median("all_polls_s", 1e3, **case)),
+            _number(numbers.median("pss_bytes", 2.0**-20, **case)),
+        ]
+        rows.append([name, *cells])
+    head = ["", "us of CPU each", "per second", "ms of CPU per idle s", "boto3: all polls, ms", "boto3: MiB of PSS"]
+    text = f"{ways.SLOTS} slots, 200 B, saturated; two workers and the server share the machine's CPUs:\n\n"
+    return text + _table(head, rows) if rows else ""
 
 
 def _memory(numbers: Numbers) -> str:

@@ -84,7 +84,10 @@ class Runtime:
 PYTHON_WORKS: tuple[Work, ...] = ("plain", "echo", "boto", "sleep")
 
 
-def _lmi_fast(name: str, handler: str, **env: str) -> Runtime:
+def lmi_fast(name: str, handler: str, **env: str) -> Runtime:
+    """One of ours, with the compiled twins unless `env` says otherwise."""
+    env = {"LMI_FAST_TWINS": "compiled", **env}
+
     def argv() -> list[str]:
         if env.get("LMI_FAST_TWINS") == "compiled":
             _need_compiled_twins()
@@ -188,11 +191,11 @@ def _node_runtime(name: str, **env: str) -> Runtime:
     )
 
 
-ASYNC = _lmi_fast("async", "handler_async", LMI_FAST_TWINS="compiled")
-SYNC = _lmi_fast("sync", "handler", LMI_FAST_TWINS="compiled")
-PURE = _lmi_fast("pure, async", "handler_async", LMI_FAST_TWINS="pure")
-PURE_SYNC = _lmi_fast("pure, sync", "handler", LMI_FAST_TWINS="pure")
-ASYNCIO = _lmi_fast("asyncio, async", "handler_async", LMI_FAST_TWINS="compiled", LMI_FAST_LOOP="asyncio")
+ASYNC = lmi_fast("async", "handler_async")
+SYNC = lmi_fast("sync", "handler")
+PURE = lmi_fast("pure, async", "handler_async", LMI_FAST_TWINS="pure")
+PURE_SYNC = lmi_fast("pure, sync", "handler", LMI_FAST_TWINS="pure")
+ASYNCIO = lmi_fast("asyncio, async", "handler_async", LMI_FAST_LOOP="asyncio")
 RUST = Runtime("Rust lambda_runtime", _rust, works=("plain", "echo", "sleep"))
 GO = Runtime("Go aws-lambda-go", _go, works=("plain", "echo", "sleep"))
 NODE = _node_runtime("Node aws-lambda-ric")

@@ -62,7 +62,7 @@ def serve(kind: str, spec: str, slots: int, invocations: int) -> Row:
             outcomes = list(clients.map(lambda number: invoke(api, number), range(invocations)))
         wall = time.perf_counter() - began
         cpu = cpu_seconds(runtime.pid) - idle_cpu
-        memory = peak_memory_mb(runtime.pid)
+        memory = memory_mb(runtime.pid)
         peak = api.stats.peak_in_flight
     latencies = sorted(outcome.latency_s * 1000 for outcome in outcomes)
     cuts = quantiles(latencies, n=100)
@@ -85,16 +85,21 @@ def running(api: RuntimeApi, spec: str, slots: int) -> Iterator[subprocess.Popen
         runtime.wait(10)
 
 
+def processes(pid: int) -> list[int]:
+    """The supervisor and its workers."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, over its threads; the scheduler's nanoseconds, not the coarse ticks of `stat`."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    """CPU time of these processes so far; the scheduler's nanoseconds, not the coarse ticks of `stat`."""
+    tasks = [task for each in processes(pid) for task in Path(f"/proc/{each}/task").glob("*/schedstat")]
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
-def peak_memory_mb(pid: int) -> float:
-    """The most resident memory the process has had."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+def memory_mb(pid: int) -> float:
+    """The resident memory of these processes; pages that they share count once."""
+    texts = [Path(f"/proc/{each}/smaps_rollup").read_text() for each in processes(pid)]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("Pss:")) / 1024
 
 
 def print_table(rows: list[Row]) -> None:

@@ -30,7 +30,8 @@ class Watchdog:
         self._limit = limit
         self._loop_thread = 0
         self._sign = threading.Event()
-        self._stopping = threading.Event()
+        self._sign.set()
+        self._stopping = False
         self._next_line = 0.0
         self._unsaid = 0
 
@@ -41,25 +42,34 @@ class Watchdog:
 
     def stop(self) -> None:
         """Watches no more."""
-        self._stopping.set()
+        self._stopping = True
         self._sign.set()
 
     def _watch(self) -> None:
-        pause = self._limit / 2
+        pause = self._limit * 0.8
         began, used = time.monotonic(), time.process_time()
-        while not self._stopping.wait(pause):
-            self._sign.clear()
-            try:
-                self._loop.call_soon_threadsafe(self._sign.set)
-            except RuntimeError:  # the loop was closed
+        while not self._stopping:
+            time.sleep(pause)  # a third of what waiting for an event costs
+            if asyncio.current_task(self._loop) is not None and not self._ask():
                 return
-            self._sign.wait(self._limit)
             late = time.monotonic() - began - pause
             if late >= self._limit:
                 with contextlib.suppress(Exception):  # a logging handler of the user's, for one
                     self._look(late, time.process_time() - used)
-            self._sign.wait()
+                self._sign.wait()
             began, used = time.monotonic(), time.process_time()
+
+    def _ask(self) -> bool:
+        """Asks for a sign of life and waits for it as long as it may take. Only who is in a task can be blocked: an
+        idle loop is left alone. Returns False when the loop was closed.
+        """
+        self._sign.clear()
+        try:
+            self._loop.call_soon_threadsafe(self._sign.set)
+        except RuntimeError:
+            return False
+        self._sign.wait(self._limit)
+        return True
 
     def _look(self, seconds: float, used: float) -> None:
         task = asyncio.current_task(self._loop)
