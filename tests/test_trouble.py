@@ -332,7 +332,8 @@ def test_a_large_answer_is_taken_before_its_slot_polls(tmp_path: Path, a: str) -
         assert served.result(1) == "x"
 
 
-def test_many_slots_raise_the_limit_of_open_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_many_slots_raise_the_limit_of_open_files(tmp_path: Path, processes: str) -> None:
     source = """
         import asyncio, resource
         async def handler(event, context):
@@ -340,7 +341,7 @@ def test_many_slots_raise_the_limit_of_open_files(tmp_path: Path) -> None:
             return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     """
     command = ["sh", "-c", f"ulimit -S -n 256; exec {sys.executable} -m lmi_fast"]
-    with serving(tmp_path, source, slots=300, command=command) as served:
-        outcomes = [call.result(TIMEOUT) for call in [served.api.invoke(0.5) for _ in range(300)]]
+    with serving(tmp_path, source, slots=1200, command=command, LMI_FAST_PROCESSES=processes) as served:
+        outcomes = [call.result(TIMEOUT) for call in [served.api.invoke(1.0) for _ in range(1200)]]
         assert {outcome.kind for outcome in outcomes} == {"response"}
-        assert {int(outcome.body) for outcome in outcomes} == {6 * 300 + 256}
+        assert {int(outcome.body) for outcome in outcomes} == {6 * 1200 + 256}

@@ -200,12 +200,14 @@ class Supervisor:
         times = [worker.start_at for worker in self._workers if not worker.pid and not self._stop_by]
         if self._stop_by:
             times.append(self._stop_by)
-        timeout = max(0.0, min(times) - time.monotonic()) if times else None
-        offers = {worker.journal.offers.fileno(): worker for worker in self._workers}
-        ready, _, _ = select.select([self._woken, *offers], [], [], timeout)
-        for fd in ready:
-            if fd in offers:
-                offers[fd].accept_offers()
+        timeout = max(0.0, min(times) - time.monotonic()) * 1000 if times else None
+        poll = select.poll()  # descriptors may be above what select() can do: there is one for each slot
+        poll.register(self._woken, select.POLLIN)
+        for worker in self._workers:
+            poll.register(worker.journal.offers, select.POLLIN)
+        poll.poll(timeout)
+        for worker in self._workers:
+            worker.accept_offers()
         with contextlib.suppress(BlockingIOError):
             if set(os.read(self._woken, 4096)) & set(STOP_SIGNALS) and not self._stop_by:
                 self._stop()
@@ -245,9 +247,9 @@ class Supervisor:
             worker.backoff = Backoff()
         delay = worker.backoff.next_delay()
         worker.start_at = time.monotonic() + delay
-        _log.error("%s died and is started again in %.1f s: %s", worker, delay, _how(code))
-        if worker.backoff.failures > MAX_FAILURES:
+        if worker.backoff.failures >= MAX_FAILURES:
             self._give_up(worker, code)
+        _log.error("%s died and is started again in %.1f s: %s", worker, delay, _how(code))
 
     def _give_up(self, worker: _Worker, code: int) -> None:
         self._stop()
