@@ -5,8 +5,8 @@ Python cuts small objects out of large blocks, so that running out of one into t
 watch, each has a block of its own; at other times not, because that makes Python several times as slow.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
 from libc.string cimport memcpy
 
 from lmi_fast.wire._http1_c cimport Reader
@@ -78,7 +78,7 @@ def watch(bint on):
     return before
 
 
-def feed(Reader reader not None, bytes piece not None, bytearray scratch not None):
+def feed(Reader reader not None, bytes piece not None, scratch):
     """Receives as client/_stream_c.pyx does: how much of `piece`, and the reply.
 
     All of the scratch buffer is forbidden but for the bytes just received, and those only within received(): reading a
@@ -87,7 +87,8 @@ def feed(Reader reader not None, bytes piece not None, bytearray scratch not Non
     cdef Py_ssize_t size
     cdef bytes_p room
     cdef Py_ssize_t count
-    cdef bytes_p shared = <bytes_p> PyByteArray_AS_STRING(scratch)
+    cdef object view = memoryview(scratch)
+    cdef bytes_p shared = <bytes_p> PyMemoryView_GET_BUFFER(view).buf
     room = reader.room(&size)
     count = min(size, PyBytes_GET_SIZE(piece))
     if count <= 0:
@@ -101,5 +102,5 @@ def feed(Reader reader not None, bytes piece not None, bytearray scratch not Non
         # A body that is whole is no longer the reader's, and was filled to its end.
         if room != shared and count < size:
             ASAN_UNPOISON_MEMORY_REGION(room, size)
-    ASAN_POISON_MEMORY_REGION(shared, PyByteArray_GET_SIZE(scratch))
+    ASAN_POISON_MEMORY_REGION(shared, view.nbytes)
     return count, reply

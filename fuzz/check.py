@@ -16,7 +16,7 @@ from lmi_fast.wire import reply as _reply
 
 KINDS = {"pure": "_http1_py", "compiled": "_http1_c", "h11": "_http1_h11"}
 # Gives a reader as much of a piece as it has room for: how much that was, and the reply. The scratch buffer comes too.
-Feed = Callable[[Any, bytes, bytearray], tuple[int, Any]]
+Feed = Callable[[Any, bytes, bytearray | memoryview], tuple[int, Any]]
 
 
 class Difference(AssertionError):
@@ -43,7 +43,7 @@ def reader_class(kind: str) -> Any:
     return importlib.import_module(f"lmi_fast.wire.{KINDS[kind]}").Reader
 
 
-def feed_through_buffer(reader: Any, piece: bytes, scratch: bytearray) -> tuple[int, Any]:
+def feed_through_buffer(reader: Any, piece: bytes, scratch: bytearray | memoryview) -> tuple[int, Any]:
     """As client/_stream_py.py does."""
     room = reader.buffer()
     count = min(len(room), len(piece))
@@ -53,16 +53,19 @@ def feed_through_buffer(reader: Any, piece: bytes, scratch: bytearray) -> tuple[
     del room
     reply = reader.received(count)
     # Many readers share the scratch buffer: what was received must not be needed there any more.
-    scratch[:count] = scratch[:count].translate(_JUNK)
+    scratch[:count] = bytes(scratch[:count]).translate(_JUNK)
     return count, reply
 
 
+_MARGIN = 64
 _JUNK = bytes(255 - i for i in range(256))
 
 
 def read(reader_type: Any, stream: Stream, feed: Feed = feed_through_buffer) -> Trace:
     """Lets a new reader read `stream`. Only an ApiProtocolError is an ending; any other exception is raised."""
-    scratch = bytearray(stream.scratch_size)
+    around = _MARGIN if stream.in_larger else 0
+    memory = bytearray(stream.scratch_size + 2 * around)
+    scratch = memoryview(memory)[around:-around] if around else memory
     reader = reader_type(scratch)
     trace = Trace()
     number = 0
@@ -80,6 +83,8 @@ def read(reader_type: Any, stream: Stream, feed: Feed = feed_through_buffer) -> 
             trace.replies.append((number, _values(last)))
     except ApiProtocolError as error:
         trace.ending = type(error).__name__
+    if around and any(memory[:around] + memory[-around:]):
+        raise Difference("the reader wrote around its scratch buffer")
     return trace
 
 

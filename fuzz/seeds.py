@@ -21,7 +21,7 @@ def write(folder: Path) -> None:
 def inputs() -> Iterator[bytes]:
     """The same ones every time."""
     chosen = random.Random(0)
-    sizes = itertools.cycle(itertools.product(SCRATCH_SIZES, (False, True)))
+    sizes = itertools.cycle(itertools.product(SCRATCH_SIZES, (False, True), (False, True)))
     for stream in streams():
         if CUT in stream or len(stream) > 2000:
             continue

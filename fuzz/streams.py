@@ -1,7 +1,8 @@
 """What the bytes of one fuzzing input mean: how a connection receives a stream, and the stream itself.
 
-    first byte          how large the scratch buffer is, and whether the compiled reader is given bytes through
-                        buffer(), as the pure stream does, or through room(), as the compiled one
+    first byte          how large the scratch buffer is, whether it is a part of a larger one, as where processes share
+                        memory, and whether the compiled reader is given bytes through room(), as the compiled stream
+                        does it, or through buffer()
     the others          the stream, received in the pieces between the CUTs
 
 A byte that cuts, and not a table of places, so that a cut stays where it is when the fuzzer moves the bytes around it,
@@ -25,6 +26,7 @@ class Stream:
 
     scratch_size: int
     through_room: bool
+    in_larger: bool
     pieces: tuple[bytes, ...]
 
     @property
@@ -32,19 +34,20 @@ class Stream:
         return b"".join(self.pieces)
 
     def in_one_piece(self) -> Stream:
-        return Stream(SCRATCH_SIZES[0], self.through_room, (self.whole,))
+        return Stream(SCRATCH_SIZES[0], self.through_room, self.in_larger, (self.whole,))
 
 
 def parse(data: bytes) -> Stream:
     """The stream an input stands for; every input is one."""
-    choice = data[0] if data else 0
+    choice, size = divmod(data[0] if data else 0, len(SCRATCH_SIZES))
     *pieces, rest = data[1:].split(CUT, MAX_PIECES - 1)
     pieces = [piece for piece in (*pieces, rest.replace(CUT, b"")) if piece]
-    sizes = len(SCRATCH_SIZES)
-    return Stream(SCRATCH_SIZES[choice % sizes], choice // sizes % 2 == 1, tuple(pieces))
+    return Stream(SCRATCH_SIZES[size], choice % 2 == 1, choice // 2 % 2 == 1, tuple(pieces))
 
 
-def encode(pieces: list[bytes], scratch_size: int = SCRATCH_SIZES[0], through_room: bool = False) -> bytes:
+def encode(
+    pieces: list[bytes], scratch_size: int = SCRATCH_SIZES[0], through_room: bool = False, in_larger: bool = False
+) -> bytes:
     """An input for `pieces`, the other way round."""
-    choice = SCRATCH_SIZES.index(scratch_size) + len(SCRATCH_SIZES) * through_room
+    choice = SCRATCH_SIZES.index(scratch_size) + len(SCRATCH_SIZES) * (through_room + 2 * in_larger)
     return bytes([choice]) + CUT.join(pieces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 import fuzz
 from fuzz.check import Trace, check, read, reader_class
-from fuzz.streams import Stream, encode, parse
+from fuzz.streams import SCRATCH_SIZES, Stream, encode, parse
 
 from ..conftest import HAVE_COMPILED
 
@@ -27,7 +28,7 @@ def streams() -> dict[str, Stream]:
 @functools.cache
 def byte_by_byte(kind: str, name: str) -> Trace:
     whole = streams()[name].whole
-    return read(reader_class(kind), Stream(4096, False, tuple(whole[i : i + 1] for i in range(len(whole)))))
+    return read(reader_class(kind), Stream(4096, False, False, tuple(whole[i : i + 1] for i in range(len(whole)))))
 
 
 def test_the_corpus_is_there_and_small() -> None:
@@ -68,8 +69,9 @@ def test_no_reader_keeps_anything_of_what_it_read(kind: str) -> None:
 
 
 def test_an_input_means_what_was_encoded() -> None:
-    stream = parse(encode([b"HTTP/1.1 ", b"200 OK"], 256, True))
-    assert stream == Stream(256, True, (b"HTTP/1.1 ", b"200 OK"))
+    for choice in itertools.product(SCRATCH_SIZES, (False, True), (False, True)):
+        stream = parse(encode([b"HTTP/1.1 ", b"200 OK"], *choice))
+        assert stream == Stream(*choice, (b"HTTP/1.1 ", b"200 OK"))
     assert stream.whole == b"HTTP/1.1 200 OK"
     assert parse(b"").pieces == ()
     assert len(parse(b"\x00" + b"a\xfe" * 1000).pieces) <= 20
