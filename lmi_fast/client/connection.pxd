@@ -21,10 +21,11 @@ cdef class Connection:
     cdef list _unsent
     cdef object _marks
     cdef Py_ssize_t _mark
+    cdef Py_ssize_t _received
     cdef readonly int awaited
 
     cpdef send(self, bytes head, bytes body=*, bytes tail=*, int replies=*)
-    cpdef share(self, marks, Py_ssize_t mark)
+    cpdef share(self, marks, Py_ssize_t mark, Py_ssize_t received)
     cpdef take_over(self, sock, int replies)
     cdef _note(self, int replies)
     cpdef close(self)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from .loop import Callback, Loop
 
+# Added to a mark while the kernel may have been asked for more, and what came may not be known yet.
+READING = 0x80
+
 
 class Owner:
     """What a connection tells."""
@@ -58,6 +61,7 @@ class Connection:
         "_marks",
         "_owner",
         "_reader",
+        "_received",
         "_scratch",
         "_sock",
         "_stream",
@@ -80,6 +84,7 @@ class Connection:
         # Where it notes how many replies are to come of which nothing was read: see journal.py.
         self._marks: mmap | None = None
         self._mark = 0
+        self._received = 0
         # Per connection.
         self._sock: socket.socket | None = None
         self._stream: Stream | None = None
@@ -88,9 +93,11 @@ class Connection:
         self._unsent: list[memoryview] = []
         self.awaited = 0
 
-    def share(self, marks: mmap, mark: int) -> None:
-        """From now on other processes have these connections as well; `mark` of `marks` tells them how it stands."""
-        self._marks, self._mark = marks, mark
+    def share(self, marks: mmap, mark: int, received: int) -> None:
+        """From now on other processes have these connections as well: `mark` of `marks` tells them how it stands, and
+        `received` is where in it the scratch buffer begins.
+        """
+        self._marks, self._mark, self._received = marks, mark, received
 
     def take_over(self, sock: socket.socket, replies: int) -> None:
         """Goes on with a connection of another process, on which so many replies are to come."""
@@ -219,9 +226,12 @@ class Connection:
         if stream is None:
             return
         reader = self._reader
-        self._note(0)
+        if self._marks is not None:
+            self._marks[self._received] = 0
+            self._marks[self._mark] = self.awaited | READING
         try:
             count = stream.receive(reader)
+            self._note(0)
             if count < 0:
                 if reader.is_idle() and not self._unsent:
                     self._note(self.awaited)

@@ -11,7 +11,7 @@ cdef class Journal:
     cdef object _offers
     cdef readonly object scratch
     cdef Py_ssize_t _first
-    cdef Py_ssize_t _end
+    cdef readonly Py_ssize_t received
     cdef list _free
 
     @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)

@@ -19,6 +19,7 @@ import socket
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .address import SCRATCH_SIZE
+from .connection import READING
 
 # The first bytes say how far the process came.
 READY = 0  # it is about to poll
@@ -34,17 +35,17 @@ _MAX_NONCE = 72  # the platform's have 16
 class Journal:
     """The journal of one process with so many `slots`. What finds no room in it is not noted."""
 
-    __slots__ = ("_end", "_first", "_free", "_offers", "memory", "offers", "scratch", "taken_over")
+    __slots__ = ("_first", "_free", "_offers", "memory", "offers", "received", "scratch", "taken_over")
 
     def __init__(self, slots: int, taken_over: dict[int, tuple[socket.socket, int]] | None = None) -> None:
         """`taken_over`: connections of slots, and how many replies are to come on each."""
         from mmap import mmap  # only who has a supervisor comes here
 
         self._first = _HEAD + slots
-        self._end = self._first + 4 * slots * _RECORD
-        self.memory = mmap(-1, self._end + SCRATCH_SIZE)  # all zeros
-        self.scratch = memoryview(self.memory)[self._end :]
-        self._free = list(range(self._first, self._end, _RECORD))
+        self.received = self._first + 4 * slots * _RECORD
+        self.memory = mmap(-1, self.received + SCRATCH_SIZE)  # all zeros
+        self.scratch = memoryview(self.memory)[self.received :]
+        self._free = list(range(self._first, self.received, _RECORD))
         self.taken_over = taken_over or {}
         for slot, (_, replies) in self.taken_over.items():  # the process may die before it has taken anything over
             self.memory[self.mark_of(slot)] = replies
@@ -59,6 +60,13 @@ class Journal:
         self.offers.close()
         self.scratch.release()
         self.memory.close()
+
+    def replies_of(self, slot: int) -> int:
+        """How many replies are to come on a slot's connection; 0 if something of them was read. For the supervisor."""
+        mark = self.memory[self.mark_of(slot)]
+        if mark & READING:  # it died round about that system call
+            return mark & ~READING if not self.memory[self.received] else 0
+        return mark
 
     def mark_of(self, slot: int) -> int:
         """Where in `memory` a connection of this slot notes how many replies are to come of which nothing was read."""
@@ -89,7 +97,7 @@ class Journal:
 
     def begin(self, invocation: Invocation) -> None:
         """Notes an invocation that has come."""
-        self.memory[self._end] = 0  # the buffer has nothing to tell any more
+        self.memory[self.received] = 0  # the buffer has nothing to tell any more
         request_id = invocation.request_id.encode()
         nonce = (invocation.invocation_id or "").encode()
         id_size, nonce_size = len(request_id), len(nonce)
@@ -113,7 +121,7 @@ class Journal:
     def open(self) -> list[tuple[str, str]]:
         """Request id and nonce of what was not answered; for the supervisor."""
         found = {}
-        for start in range(self._first, self._end, _RECORD):
+        for start in range(self._first, self.received, _RECORD):
             id_size, nonce_size = self.memory[start], self.memory[start + 1]
             if id_size:
                 middle = start + 2 + id_size

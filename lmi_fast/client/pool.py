@@ -183,7 +183,7 @@ class Slot(Owner):
     def start(self, journal: Journal | None) -> None:
         """Parks for the first time."""
         if journal is not None:
-            self._connection.share(journal.memory, journal.mark_of(self._number))
+            self._connection.share(journal.memory, journal.mark_of(self._number), journal.received)
             if self._number in journal.taken_over:
                 sock, replies = journal.taken_over[self._number]
                 self._strange_answer = replies == 2

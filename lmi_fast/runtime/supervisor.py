@@ -90,7 +90,7 @@ class _Worker:
         """After the death of the process: keeps what the next one can go on with."""
         self.accept_offers()
         for slot, sock in list(self.sockets.items()):
-            if not self.journal.memory[self.journal.mark_of(slot)]:
+            if not self.journal.replies_of(slot):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
                 self.sockets.pop(slot).close()
@@ -98,7 +98,7 @@ class _Worker:
     def new_journal(self) -> None:
         """For the next process: with the connections it can go on with."""
         last = self.journal
-        left = {slot: (sock, last.memory[last.mark_of(slot)]) for slot, sock in self.sockets.items()}
+        left = {slot: (sock, last.replies_of(slot)) for slot, sock in self.sockets.items()}
         last.close()
         self.journal = Journal(self.slots, left)
 

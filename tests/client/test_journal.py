@@ -104,3 +104,14 @@ def test_connections_are_offered_and_handed_on() -> None:
         second.close()
         sock.close()
     first.close()
+
+
+@pytest.mark.parametrize(
+    ("mark", "first", "replies"),
+    [(0, 0, 0), (1, ord("H"), 1), (2, 0, 2), (0x81, 0, 1), (0x82, 0, 2), (0x81, ord("H"), 0)],
+)
+def test_a_process_that_died_round_about_reading(journal: Journal, mark: int, first: int, replies: int) -> None:
+    """While its buffer is empty, what was sent is still in the socket."""
+    journal.memory[journal.mark_of(1)] = mark
+    journal.scratch[0] = first
+    assert journal.replies_of(1) == replies
