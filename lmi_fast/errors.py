@@ -41,6 +41,8 @@ class ErrorType:
     RUNTIME_CLIENT = "Runtime.LambdaRuntimeClientError"
     # Ours: there is no official name for a bad variable, because the official runtime does not look.
     CONFIG = "Runtime.ConfigError"
+    # Ours too: the connection broke within the event; the official runtime leaves the caller to the timeout.
+    TRUNCATED_EVENT = "Runtime.TruncatedEvent"
     # An invocation that was not over at its deadline; the platform itself calls it Sandbox.Timedout.
     TIMED_OUT = "Function.TimedOut"
     # One that was not over when the environment was.

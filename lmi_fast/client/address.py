@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 from ..errors import ConfigError
 
@@ -17,6 +18,10 @@ SMALL_ANSWER = 1 << 14
 # One from here on takes as long to send as others to serve; and more than this together shall not be under way.
 LARGE_ANSWER = 1 << 20
 MUCH_UNDER_WAY = 1 << 24
+
+# After so many milliseconds without a sign of life the other end is gone. A process that is busy, or stopped, gives one
+# all the same: its kernel does.
+GONE_MS = 60_000
 
 # Of host names and numeric addresses, IPv6 in brackets: not of a URL.
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:%")
@@ -39,12 +44,40 @@ class Address:
         self._family: int = found[0][0]
         self._where: Any = found[0][4]
 
-    def new_socket(self) -> tuple[socket.socket, Any]:
-        """An unconnected socket, and what to connect it to. Raises OSError."""
+    def new_socket(self, user_timeout: int = 0) -> tuple[socket.socket, Any]:
+        """An unconnected socket, and what to connect it to. Raises OSError.
+
+        It breaks when the other end has been gone for GONE_MS, as long as nothing is on the way there. For what is, the
+        kernel's own patience is a quarter of an hour (tcp_retries2); a `user_timeout` shortens it to so many
+        milliseconds. But that counts too while the other end is there and takes nothing, as it may with an answer whose
+        caller reads slowly: it is for sockets that only small requests are sent on.
+        """
         sock = socket.socket(self._family, socket.SOCK_STREAM)
-        # A request is one write and waits for its reply: Nagle's algorithm could only delay it.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for level, option, value in _options(user_timeout):
+                sock.setsockopt(level, option, value)
+        except OSError:
+            sock.close()
+            raise
         return sock, self._where
 
     def __repr__(self) -> str:
         return f"Address({self.host})"
+
+
+def _options(user_timeout: int) -> list[tuple[int, int, int]]:
+    """Level, option and value, as socket(7) and tcp(7) have them."""
+    options = [
+        # A request is one write and waits for its reply: Nagle's algorithm could only delay it.
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    ]
+    if sys.platform == "linux":
+        options += [
+            # The first question after half of the time, and then three.
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, GONE_MS // 2000)),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, GONE_MS // 6000)),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout),
+        ]
+    return options

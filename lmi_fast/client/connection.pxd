@@ -15,9 +15,11 @@ cdef class Connection:
     cdef object _variables
     cdef object _address
     cdef object _scratch
+    cdef int _user_timeout
     cdef object _sock
     cdef FastStream _stream
     cdef FastReader _reader
+    cdef object _watched
     cdef list _unsent
     cdef object _marks
     cdef Py_ssize_t _mark
@@ -31,6 +33,7 @@ cdef class Connection:
     cpdef close(self)
     cdef _hang_up(self)
     cdef _dial(self)
+    cdef _watch_reader(self)
     cdef _forget_sent(self, Py_ssize_t count)
     cdef _send_failed(self, error)
     cpdef _readable(self)

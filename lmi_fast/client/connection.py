@@ -4,6 +4,13 @@
 Straight recv and send on a reader callback, not an asyncio protocol: one call less per event, and a body with a length
 is received where it is decoded. A connection that is not open dials when it is asked to send, so that its owner only
 ever says what to send and hears what came of it: `replied` or `lost`.
+
+Nothing here has a timeout, because the silence of a peer that is alive means nothing. A poll is parked until there is
+an event. A post is answered when the caller of the invocation has taken it, however slow he is; sent again it would be
+refused, and hanging up costs the invocation that meets the poll behind it. So a peer that accepts and never answers is
+waited for until the connection ends, or the process. That can cost, for as long: a poll, its slot; a post, no slot, but
+that of a large answer, which polls behind it, and that of the one answer at a time that goes out together with a poll
+(pool.py). Peers that are gone without a word, with machine and all, the kernel is asked to find: see address.py.
 """
 
 from __future__ import annotations
@@ -14,10 +21,11 @@ import os
 import socket
 from collections.abc import Callable
 from contextvars import Context as Variables
+from weakref import ref
 
 from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApiError
 from ..wire.http1 import Reader
-from ..wire.reply import Reply
+from ..wire.reply import CutOff, Reply
 from .address import Address
 from .stream import Stream
 
@@ -66,21 +74,31 @@ class Connection:
         "_sock",
         "_stream",
         "_unsent",
+        "_user_timeout",
         "_variables",
+        "_watched",
         "awaited",
     )
 
     def __init__(
-        self, owner: Owner, loop: Loop, variables: Variables, address: Address, scratch: bytearray | memoryview
+        self,
+        owner: Owner,
+        loop: Loop,
+        variables: Variables,
+        address: Address,
+        scratch: bytearray | memoryview,
+        user_timeout: int = 0,
     ) -> None:
         """`variables`: the context variables of no invocation, for callbacks; one that is scheduled while a handler
-        runs would have the handler's. `scratch` may be shared with every connection of the loop.
+        runs would have the handler's. `scratch` may be shared with every connection of the loop. `user_timeout`: see
+        `Address.new_socket`.
         """
         self._owner = owner
         self._loop = loop
         self._variables = variables
         self._address = address
         self._scratch = scratch
+        self._user_timeout = user_timeout
         # Where it notes how many replies are to come of which nothing was read: see journal.py.
         self._marks: mmap | None = None
         self._mark = 0
@@ -88,6 +106,7 @@ class Connection:
         # Per connection.
         self._sock: socket.socket | None = None
         self._stream: Stream | None = None
+        self._watched: object = None  # tells when the loop has let go of our reader
         self._reader = Reader(scratch)
         # Per request.
         self._unsent: list[memoryview] = []
@@ -107,7 +126,7 @@ class Connection:
         self._reader = Reader(self._scratch)
         self.awaited = replies
         self._note(replies)
-        self._watch(self._loop.add_reader, self._readable)
+        self._watch_reader()
 
     def _note(self, replies: int) -> None:
         if self._marks is not None:
@@ -141,6 +160,7 @@ class Connection:
 
     def _hang_up(self) -> None:
         self._unsent = []
+        self._watched = None
         sock, self._sock = self._sock, None
         self._stream = None
         if sock is not None:
@@ -155,7 +175,7 @@ class Connection:
     def _dial(self) -> None:
         self._reader = Reader(self._scratch)
         try:
-            self._sock, where = self._address.new_socket()
+            self._sock, where = self._address.new_socket(self._user_timeout)
         except OSError as error:
             self._lose_soon(ApiUnavailable(f"no socket for {self._address.host}: {error}"))
             return
@@ -178,11 +198,26 @@ class Connection:
         if failure:
             self._lose(self._cannot_connect(failure))
             return
-        self._watch(self._loop.add_reader, self._readable)
+        self._watch_reader()
         self._watch(self._loop.add_writer, self._writable)
         self._writable()
         if self._marks is not None:
             self._owner.dialled(sock)
+
+    def _watch_reader(self) -> None:
+        reader = self._readable
+        self._watched = ref(reader, self._let_go)
+        self._watch(self._loop.add_reader, reader)
+
+    def _let_go(self, reader: object) -> None:
+        # uvloop calls a reader once when there is an error, and lets go of it without a word (UVPoll._fatal_error): but
+        # when RST has come behind bytes, a call reads these, and only the next one the error.
+        self._loop.call_soon(self._watch_again, self._sock, context=self._variables)
+
+    def _watch_again(self, sock: socket.socket | None) -> None:
+        if sock is not None and self._sock is sock:
+            self._loop.remove_reader(sock.fileno())  # of what the loop has left of it
+            self._watch_reader()
 
     def _writable(self) -> None:
         sock = self._sock
@@ -247,6 +282,9 @@ class Connection:
             self._deliver(reply)
         elif not count:
             self._lose(ApiUnavailable(f"{self._address.host} closed the connection"))
+        elif not self.awaited:
+            # The next request's reply would be read as their continuation.
+            self._lose(ApiProtocolError("bytes came that belong to no request"))
 
     def _deliver(self, reply: Reply) -> None:
         if not self.awaited:
@@ -290,8 +328,14 @@ class Connection:
             self._lose(error)
 
     def _lose(self, error: RuntimeApiError) -> None:
+        reply = self._reader.unfinished() if self.awaited else None
         self.close()
-        self._owner.lost(error)
+        if reply is not None and reply.is_event():
+            # Its head names an invocation: the platform waits for the answer, and would until the deadline.
+            reply.body = CutOff(str(error))
+            self._owner.replied(reply)
+        else:
+            self._owner.lost(error)
 
     def __repr__(self) -> str:
         state = "closed" if self._sock is None else f"{self.awaited} awaited" if self.awaited else "idle"

@@ -26,7 +26,7 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import LARGE_ANSWER, MUCH_UNDER_WAY, SCRATCH_SIZE, SMALL_ANSWER, Address
+from .address import GONE_MS, LARGE_ANSWER, MUCH_UNDER_WAY, SCRATCH_SIZE, SMALL_ANSWER, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
 from .journal import Journal
@@ -174,7 +174,8 @@ class Slot(Owner):
         self._pool = pool
         self._number = number
         self._strange_answer = False  # before its event comes the reply to an answer of another process
-        self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
+        # What goes out here is small.
+        self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch, GONE_MS)
         self._backoff: Backoff | None = None  # since something failed
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet

@@ -6,27 +6,22 @@ Every public method may be called from any thread but the server's; what it does
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import json
 import socket
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from ..errors import ApiUnavailable
 from .connection import Connection
 from .faults import Action, Chooser, Matcher, Request, Rule, When
 from .invocation import Pending
+from .loop_thread import LoopThread
+from .ports import bound, bound_pair, stop_listening
 from .router import Router
 from .stats import InitError, Stats
 
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:012345678912:function:test_function"
-
-T = TypeVar("T")
 
 
 class RuntimeApi:
@@ -56,16 +51,11 @@ class RuntimeApi:
         self._router = Router(function, dead_polls=dead_polls)
         self._host = host
         self._server: asyncio.Server | None = None
-        self._holder, listener = _bound_pair(host, port)
+        self._holder, listener = bound_pair(host, port)
         self.port: int = listener.getsockname()[1]
         self.address = f"{host}:{self.port}"
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._failures: list[BaseException] = []
-        self._loop.set_exception_handler(self._failed)
-        self._thread = threading.Thread(target=self._run, name=f"RuntimeApi {self.address}", daemon=True)
-        self._thread.start()
-        self._run_there(self._listen(listener))
+        self._thread = LoopThread(f"the Runtime API at {self.address}", self._finish)
+        self._thread.run(self._listen(listener))
 
     def __enter__(self) -> RuntimeApi:
         return self
@@ -80,11 +70,7 @@ class RuntimeApi:
 
         Raises what a callable of the fault script has raised meanwhile.
         """
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-        if self._failures:
-            raise self._failures.pop(0)
+        self._thread.close()
 
     # The invoker's side.
 
@@ -152,7 +138,7 @@ class RuntimeApi:
             cognito_identity=cognito_identity,
             tenant_id=tenant_id,
         )
-        self._send(self._router.invoke, invocation, wait)
+        self._thread.send(self._router.invoke, invocation, wait)
         return invocation
 
     # What a test wants to know.
@@ -160,30 +146,24 @@ class RuntimeApi:
     @property
     def stats(self) -> Stats:
         """The counts of this moment."""
-        return self._call(lambda: copy.deepcopy(self._router.stats))
+        return self._thread.call(lambda: copy.deepcopy(self._router.stats))
 
     @property
     def requests(self) -> list[Request]:
         """The requests so far, the last 100,000 of them."""
-        return self._call(lambda: list(self._router.requests))
+        return self._thread.call(lambda: list(self._router.requests))
 
     @property
     def init_errors(self) -> list[InitError]:
         """Every init error the runtime posted."""
-        return self._call(lambda: list(self._router.init_errors))
+        return self._thread.call(lambda: list(self._router.init_errors))
 
     def wait_for(self, condition: Callable[[Stats], bool], timeout: float = 10.0) -> None:
         """Returns once `condition` holds, which is called on the server's thread whenever something has changed.
 
         TimeoutError, with the counts, after `timeout` seconds.
         """
-        met: Future[None] = Future()
-        self._send(self._router.watchers.add, condition, met)
-        with contextlib.suppress(TimeoutError):
-            met.result(timeout)
-        if met.cancel():
-            raise TimeoutError(f"not within {timeout} s: {self.stats}")
-        met.result()  # raises what the condition raised
+        self._thread.wait_for(self._router.watchers, condition, timeout)
 
     def wait_for_polls(self, n: int, timeout: float = 10.0) -> None:
         """Returns once `n` polls or more are parked."""
@@ -215,109 +195,43 @@ class RuntimeApi:
         chosen. An event whose reply is not sent went to a poll all the same: it is in flight, and can be answered.
         """
         rule = Rule(matcher, action, when or (action.when if isinstance(action, Action) else "reply"), nth, times)
-        self._call(lambda: self._router.rules.append(rule))
+        self._thread.call(lambda: self._router.rules.append(rule))
         return rule
 
     def clear_faults(self) -> None:
         """Forgets every rule."""
-        self._call(self._router.rules.clear)
+        self._thread.call(self._router.rules.clear)
 
     def refuse_connections(self) -> None:
         """Stops listening: whoever connects is refused, and the connections there are stay."""
-        self._run_there(self._stop_listening())
+        self._thread.run(self._stop_listening())
 
     def accept_again(self) -> None:
         """Listens again, on the same port."""
-        if not self._thread.is_alive():
-            raise ApiUnavailable(f"the Runtime API at {self.address} is closed")
-        self._run_there(self._listen(_bound(self._host, self.port)))
+        if not self._thread.alive:
+            raise self._thread.closed()
+        self._thread.run(self._listen(bound(self._host, self.port)))
 
     def drop_connections(self, kind: Literal["idle", "parked", "all"] = "all", reset: bool = False) -> int:
         """Closes connections, with FIN or RST, and says how many: those without a request, those with a parked poll
         (which is then no poll any more), or all.
         """
-        return self._call(lambda: self._router.drop(kind, reset=reset))
+        return self._thread.call(lambda: self._router.drop(kind, reset=reset))
 
-    # The server's thread.
+    # On the server's thread.
 
-    def _run(self) -> None:
-        # Cancels what is left in the end: faults that wait at a gate.
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        await self._stop.wait()
+    async def _finish(self) -> None:
         await self._stop_listening()
         self._router.shut_down()
         await self._router.empty.wait()
         if self._holder is not None:
             self._holder.close()
 
-    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        loop.default_exception_handler(context)
-        if error := context.get("exception"):
-            self._failures.append(error)
-
     async def _listen(self, listener: socket.socket) -> None:
-        self._server = await self._loop.create_server(lambda: Connection(self._router), sock=listener, backlog=1024)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self._router), sock=listener, backlog=1024)
 
     async def _stop_listening(self) -> None:
-        # A client may have connected and the server not know it yet. So many turns of the loop it takes until it does:
-        # accept, a task for that, a transport, Connection.connection_made.
-        for _ in range(4):
-            await asyncio.sleep(0)
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    def _send(self, function: Callable[..., object], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError as error:
-            raise ApiUnavailable(f"the Runtime API at {self.address} is closed") from error
-
-    def _run_there(self, coroutine: Coroutine[object, object, None]) -> None:
-        """Returns when the server's thread has run `coroutine`."""
-        try:
-            asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-        except RuntimeError as error:
-            coroutine.close()
-            raise ApiUnavailable(f"the Runtime API at {self.address} is closed") from error
-
-    def _call(self, function: Callable[[], T]) -> T:
-        """The result of a call on the server's thread, or here once that has ended."""
-        if not self._thread.is_alive():
-            return function()
-        result: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                result.set_result(function())
-            except BaseException as error:
-                result.set_exception(error)
-
-        self._send(run)
-        return result.result()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise ApiUnavailable(f"cannot listen on {host}:{port}: {error}") from error
-    return bound
-
-
-def _bound_pair(host: str, port: int) -> tuple[socket.socket | None, socket.socket]:
-    """A socket that never listens, to keep the port ours while connections are refused, and one that will."""
-    first = _bound(host, port)
-    if sys.platform != "linux":  # elsewhere, two sockets cannot bind one port like this
-        return None, first
-    try:
-        return first, _bound(host, first.getsockname()[1])
-    except ApiUnavailable:
-        first.close()
-        raise
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_listening(server)

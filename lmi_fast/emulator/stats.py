@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+S = TypeVar("S")
 
 
 @dataclass
@@ -42,14 +45,14 @@ class InitError:
     accepted: bool
 
 
-class Watchers:
-    """Conditions on the stats that somebody waits for. Used on the server's thread alone."""
+class Watchers(Generic[S]):
+    """Conditions on `subject` that somebody waits for. Used on the server's thread alone."""
 
-    def __init__(self, stats: Stats) -> None:
-        self._stats = stats
-        self._waiting: list[tuple[Callable[[Stats], bool], Future[None]]] = []
+    def __init__(self, subject: S) -> None:
+        self.subject = subject
+        self._waiting: list[tuple[Callable[[S], bool], Future[None]]] = []
 
-    def add(self, condition: Callable[[Stats], bool], met: Future[None]) -> None:
+    def add(self, condition: Callable[[S], bool], met: Future[None]) -> None:
         """Resolves `met` as soon as `condition` holds, or with what it raises."""
         self._waiting.append((condition, met))
         self.look()
@@ -59,11 +62,11 @@ class Watchers:
         if self._waiting:
             self._waiting = [watcher for watcher in self._waiting if not self._settle(*watcher)]
 
-    def _settle(self, condition: Callable[[Stats], bool], met: Future[None]) -> bool:
+    def _settle(self, condition: Callable[[S], bool], met: Future[None]) -> bool:
         if met.cancelled():
             return True
         try:
-            if not condition(self._stats):
+            if not condition(self.subject):
                 return False
         except Exception as error:
             if met.set_running_or_notify_cancel():

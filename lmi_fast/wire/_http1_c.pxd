@@ -42,6 +42,7 @@ cdef class Reader:
     cpdef Reply received(self, Py_ssize_t count)
     cpdef Reply again(self)
     cpdef Reply end(self)
+    cpdef Reply unfinished(self)
     cdef Reply _read(self, bytes data)
     cdef Reply _arbitrate(self, bytes data)
     cdef Reply _read_head(self, bytes_p data, Py_ssize_t size)

@@ -112,6 +112,10 @@ cdef class Reader:
             return None
         raise ApiProtocolError("the connection ended within a reply")
 
+    cpdef Reply unfinished(self):
+        """The reply whose head has come, and not all of its body; without that. None where there is none."""
+        return self._reply if self._arbiter is None else self._arbiter.unfinished()
+
     cdef Reply _read(self, bytes data):
         if self._arbiter is not None:
             return self._arbitrate(data)

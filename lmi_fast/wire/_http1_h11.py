@@ -44,6 +44,16 @@ class Arbiter:
         except h11.RemoteProtocolError as error:
             raise ApiProtocolError(str(error)) from None
 
+    def unfinished(self) -> Reply | None:
+        """The reply whose head has come, without its body. None where there is none."""
+        if self._response is None:
+            return None
+        reply = Reply(self._response.status_code, False)
+        for name, value in self._response.headers:
+            if name in _KEPT:
+                reply.keep(_KEPT[name], _text(value))
+        return reply
+
     def _read(self) -> Reply | None:
         while True:
             event = self._h11.next_event()
@@ -65,13 +75,10 @@ class Arbiter:
             raise ApiProtocolError(f"a body of {size} bytes is above the limit of {MAX_BODY}")
 
     def _finish(self) -> Reply:
-        assert self._response is not None
+        reply = self.unfinished()
+        assert reply is not None
         self.leftover = self._h11.trailing_data[0]
-        keep_alive = self._h11.their_state is h11.DONE and not self._ended
-        reply = Reply(self._response.status_code, keep_alive)
-        for name, value in self._response.headers:
-            if name in _KEPT:
-                reply.keep(_KEPT[name], _text(value))
+        reply.keep_alive = self._h11.their_state is h11.DONE and not self._ended
         reply.body = bytes(self._body)
         return reply
 
@@ -106,6 +113,10 @@ class Reader:
         if self._arbiter is None:
             return None
         return self._feed(b"")
+
+    def unfinished(self) -> Reply | None:
+        """The reply whose head has come, and not all of its body; without that. None where there is none."""
+        return None if self._arbiter is None else self._arbiter.unfinished()
 
     def _feed(self, data: bytes) -> Reply | None:
         if self._arbiter is None:

@@ -84,6 +84,10 @@ class Reader:
             return None
         raise ApiProtocolError("the connection ended within a reply")
 
+    def unfinished(self) -> Reply | None:
+        """The reply whose head has come, and not all of its body; without that. None where there is none."""
+        return self._reply if self._arbiter is None else self._arbiter.unfinished()
+
     def _read(self, data: bytes) -> Reply | None:
         if self._arbiter is not None:
             return self._arbitrate(data)

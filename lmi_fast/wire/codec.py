@@ -20,6 +20,7 @@ from . import _official
 from ._annotation import event_class
 from ._official import Parts
 from .plain import is_plain
+from .reply import CutOff
 
 JSON = "application/json"
 # What the official runtime calls a result of bytes.
@@ -37,17 +38,25 @@ _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 def decode_event(body: bytes | bytearray, content_type: str) -> Any:
     """The event: the value of the JSON if the content type is exactly "application/json", else the bytes.
 
-    Raises FaultError (Runtime.UnmarshalError).
+    Raises FaultError (Runtime.UnmarshalError; Runtime.TruncatedEvent for a CutOff).
     """
     if content_type != JSON:
-        return bytes(body)
+        return _as_bytes(body)
     try:
         return _decode(body)
     except _REFUSED:
         return _decode_officially(body)
 
 
+def _as_bytes(body: bytes | bytearray) -> bytes:
+    if isinstance(body, CutOff):
+        raise _truncation_fault(body)
+    return bytes(body)
+
+
 def _decode_officially(body: bytes | bytearray) -> Any:
+    if isinstance(body, CutOff):
+        raise _truncation_fault(body)
     try:
         return _official.loads(body)
     except Exception as error:
@@ -56,6 +65,10 @@ def _decode_officially(body: bytes | bytearray) -> Any:
 
 def _unmarshal_fault(error: Exception) -> FaultError:
     return FaultError(ErrorType.UNMARSHAL, f"Unable to unmarshal input: {error}")
+
+
+def _truncation_fault(body: CutOff) -> FaultError:
+    return FaultError(ErrorType.TRUNCATED_EVENT, f"The event was cut off: {body.why}")
 
 
 def event_decoder(handler: Callable[..., Any]) -> EventDecoder:
@@ -85,7 +98,7 @@ def event_decoder(handler: Callable[..., Any]) -> EventDecoder:
 def _typed_decoder(decode: Callable[[bytes | bytearray], Any], target: type) -> EventDecoder:
     def decode_typed(body: bytes | bytearray, content_type: str) -> Any:
         if content_type != JSON:
-            return bytes(body)
+            return _as_bytes(body)
         try:
             return decode(body)
         except msgspec.ValidationError as error:

@@ -37,6 +37,17 @@ def milliseconds(text: str) -> int:
     return 0
 
 
+class CutOff(bytes):
+    """The body of an event of which only the head came whole. It is empty: decoding it fails, and then says `why`."""
+
+    why: str
+
+    def __new__(cls, why: str) -> CutOff:
+        self = super().__new__(cls)
+        self.why = why
+        return self
+
+
 class Reply:
     """One whole reply. A header that did not come is None; of repeated ones the last is kept."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -18,23 +19,28 @@ def reader_class(kind: str) -> Any:
     return importlib.import_module(f"lmi_fast.wire.{KINDS[kind]}").Reader
 
 
+def _replies(reader: Any, pieces: Iterable[bytes]) -> Iterator[Reply]:
+    for piece in pieces:
+        while piece:
+            room = reader.buffer()
+            count = min(len(room), len(piece))
+            assert count > 0
+            room[:count] = piece[:count]
+            del room
+            piece = piece[count:]
+            reply = reader.received(count)
+            while reply is not None:
+                yield reply
+                reply = reader.again()
+
+
 def read(kind: str, pieces: Iterable[bytes], scratch_size: int = SCRATCH) -> list[Any]:
     """The replies in `pieces`, each as a tuple, and then how the stream ended: "end" or "error"."""
     reader = reader_class(kind)(bytearray(scratch_size))
     outcome: list[Any] = []
     try:
-        for piece in pieces:
-            while piece:
-                room = reader.buffer()
-                count = min(len(room), len(piece))
-                assert count > 0
-                room[:count] = piece[:count]
-                del room
-                piece = piece[count:]
-                reply = reader.received(count)
-                while reply is not None:
-                    outcome.append((reply.status, reply.headers, bytes(reply.body), reply.keep_alive))
-                    reply = reader.again()
+        for reply in _replies(reader, pieces):
+            outcome.append((reply.status, reply.headers, bytes(reply.body), reply.keep_alive))
         last = reader.end()
         if last is not None:
             outcome.append((last.status, last.headers, bytes(last.body), last.keep_alive))
@@ -42,6 +48,16 @@ def read(kind: str, pieces: Iterable[bytes], scratch_size: int = SCRATCH) -> lis
     except ApiProtocolError:
         outcome.append("error")
     return outcome
+
+
+def unfinished(kind: str, pieces: Iterable[bytes], scratch_size: int = SCRATCH) -> tuple[int, dict[str, str]] | None:
+    """Status and headers of the reply that lacks a part of its body when `pieces` have been read, or were refused."""
+    reader = reader_class(kind)(bytearray(scratch_size))
+    with contextlib.suppress(ApiProtocolError):
+        for _ in _replies(reader, pieces):
+            pass
+    left = reader.unfinished()
+    return None if left is None else (left.status, left.headers)
 
 
 def reply(headers: dict[str, str], body: bytes = b"{}") -> Reply:

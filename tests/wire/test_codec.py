@@ -27,6 +27,7 @@ from lmi_fast.errors import ErrorType, FaultError
 from lmi_fast.wire import _official
 from lmi_fast.wire.codec import JSON, _encode, _expand, decode_event, encode_json, encode_result, event_decoder
 from lmi_fast.wire.plain import MAX_DEPTH, is_plain
+from lmi_fast.wire.reply import CutOff
 
 from .codec_corpus import (
     Asdict,
@@ -682,3 +683,13 @@ encode_result({"a": [1.5, b"bytes", {1: None}, {1, 2}]})
 print(sorted({"json", "dataclasses", "asyncio", "logging"} & set(sys.modules)))
 """
     assert in_child(code).strip() == "[]"
+
+
+@pytest.mark.parametrize("content_type", [JSON, "text/plain"])
+def test_an_event_that_was_cut_off(content_type: str) -> None:
+    """Whatever it would have been decoded to."""
+    for decode in (decode_event, event_decoder(annotated(Order))):
+        with pytest.raises(FaultError) as caught:
+            decode(CutOff("the connection broke"), content_type)
+        assert caught.value.error_type == ErrorType.TRUNCATED_EVENT
+        assert caught.value.message == "The event was cut off: the connection broke"

@@ -8,7 +8,7 @@ import pytest
 
 from lmi_fast.wire.reply import MAX_BODY, MAX_FAST_HEAD
 
-from .readers import SCRATCH, cut, read, reader_class
+from .readers import SCRATCH, cut, read, reader_class, unfinished
 
 # As the emulator of aws-sam-cli 1.170 writes it.
 NEXT = (
@@ -187,3 +187,14 @@ def test_one_scratch_buffer_serves_many_readers(kind: str) -> None:
             reader.buffer()[: len(part)] = part
             replies[i] = reader.received(len(part))
     assert [reply.body for reply in replies if reply is not None] == [b'{"a": 17}'] * 3
+
+
+@pytest.mark.parametrize("reply", [WITH_LENGTH, CHUNKED])
+def test_what_is_known_of_a_reply_that_breaks_off(kind: str, reply: bytes) -> None:
+    head = reply.index(b"\r\n\r\n") + 4
+    for place in range(len(reply) + 1):
+        expected = (200, HEADERS) if head <= place < len(reply) else None
+        assert unfinished(kind, [reply[:place]]) == expected, place
+        assert unfinished(kind, [ACCEPTED + reply[:place]]) == expected, place
+        assert unfinished(kind, cut(reply[:place], range(place))) == expected, place
+    assert unfinished(kind, [CHUNKED[: head + 4], b"no chunk"]) == ((200, HEADERS) if reply is CHUNKED else None)

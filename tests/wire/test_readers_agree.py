@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ..conftest import HAVE_COMPILED
-from .readers import cut, read
+from .readers import cut, read, unfinished
 from .test_readers import ACCEPTED, CHUNKED, WITH_LENGTH
 
 FAST = ["pure", "compiled"] if HAVE_COMPILED else ["pure"]
@@ -157,6 +157,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 def test_a_fast_reader_agrees_with_h11(fast: str, data: bytes, places: list[int], whole: bool) -> None:
     pieces = [data] if whole else cut(data, places)
     assert read(fast, pieces, scratch_size=1 << 16) == read("h11", pieces, scratch_size=1 << 16)
+    assert unfinished(fast, pieces, scratch_size=1 << 16) == unfinished("h11", pieces, scratch_size=1 << 16)
 
 
 @pytest.mark.parametrize("fast", FAST)
