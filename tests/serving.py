@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 import threading
 from collections.abc import Iterator, Mapping
@@ -116,20 +119,36 @@ class Served:
         return code
 
     def _read(self, descriptor: int) -> None:
-        while data := os.read(descriptor, 1 << 16):
-            with self._more:
+        while True:
+            select.select([descriptor], [], [])
+            with self._more:  # taken and kept at once: see `output`
+                data = os.read(descriptor, 1 << 16)
                 self._out.append(data)
                 self._more.notify_all()
+            if not data:
+                return
 
     def wait_for_output(self, text: str, count: int = 1) -> None:
         """Waits until `text` was written `count` times."""
         with self._more:
-            assert self._more.wait_for(lambda: self.output.count(text) >= count, TIMEOUT), self.output
+            assert self._more.wait_for(lambda: self._text().count(text) >= count, TIMEOUT), self._text()
 
     @property
     def output(self) -> str:
-        """What the process has written so far; all of it once it has ended."""
+        """What the process has written so far, to the last byte; all of it once it has ended."""
+        with self._more:
+            self._more.wait_for(lambda: not self._unread(), TIMEOUT)
+            return self._text()
+
+    def _text(self) -> str:
         return b"".join(self._out).decode()
+
+    def _unread(self) -> int:
+        """Bytes in the pipe."""
+        assert self.process.stdout is not None
+        if self.process.stdout.closed:
+            return 0
+        return int.from_bytes(fcntl.ioctl(self.process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def records(self) -> list[dict[str, Any]]:
         """The JSON log records so far."""
