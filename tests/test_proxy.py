@@ -136,7 +136,7 @@ def goes_through(through: Through, direction: str, data: bytes = b"still there")
 
 
 @directions
-def test_bytes_pass_and_are_counted(through: Through, direction: str) -> None:
+def test_bytes_pass_and_are_counted(rig: Rig, through: Through, direction: str) -> None:
     sender, flow, receiver = through.way(direction)
     before = flow.passed
     data = bytes(range(256)) * 20_000
@@ -146,7 +146,7 @@ def test_bytes_pass_and_are_counted(through: Through, direction: str) -> None:
     sender.send(data)
     thread.join(TIMEOUT)
     assert reader == [data]
-    assert flow.passed == before + len(data)
+    rig.proxy.wait_for(lambda proxy: flow.passed == before + len(data))
 
 
 def test_nagle_is_off_on_both_sides(through: Through) -> None:
@@ -201,7 +201,7 @@ def test_cut_at_once(rig: Rig, through: Through, reset: bool) -> None:
 
 @directions
 @kinds_of_end
-def test_cut_after_so_many_bytes(through: Through, direction: str, reset: bool) -> None:
+def test_cut_after_so_many_bytes(rig: Rig, through: Through, direction: str, reset: bool) -> None:
     sender, flow, receiver = through.way(direction)
     flow.cut(7, reset=reset)
     sender.send(b"abc")
@@ -215,7 +215,7 @@ def test_cut_after_so_many_bytes(through: Through, direction: str, reset: bool) 
         sender.send(b"defghij")
         assert receiver.rest() == b"defg"
         assert sender.rest() == b""
-    assert flow.passed == 7 + (direction == "up")
+    rig.proxy.wait_for(lambda proxy: flow.passed == 7 + (direction == "up"))
 
 
 @directions
@@ -244,12 +244,12 @@ def test_half_a_cut_by_rst(rig: Rig, through: Through, direction: str) -> None:
 
 
 @directions
-def test_stall_and_release(through: Through, direction: str) -> None:
+def test_stall_and_release(rig: Rig, through: Through, direction: str) -> None:
     sender, flow, receiver = through.way(direction)
     flow.stall(3)
     sender.send(b"abcdef")
     assert receiver.read(3) == b"abc"
-    assert flow.stalled
+    rig.proxy.wait_for(lambda proxy: flow.stalled)
     sender.send(b"ghi")
     sender.sock.shutdown(socket.SHUT_WR)
     assert goes_through(through, other(direction))

@@ -181,7 +181,7 @@ def starting(
     with RuntimeApi(dead_polls=False) as api, Proxy(api.address) as proxy:
         # Where h11 reads, asyncio's own loop runs; with the others it is uvloop.
         variables = {"LMI_FAST_TWINS": kind, "LMI_FAST_LOOP": "asyncio" if kind == "h11" else "auto"}
-        # An extension has a connection of its own, and the watchdog, on a busy machine, things to say: both count.
+        # An extension has a connection of its own, and a watchdog things to say, on a busy machine: both are counted.
         variables |= {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off", "LMI_FAST_BLOCKED_MS": "0"}
         served = Served(folder, source(a), slots=slots, api=api, variables=variables, **more)
         rig = Rig(served, api, proxy)

@@ -35,8 +35,13 @@ def bound_pair(host: str, port: int) -> tuple[socket.socket | None, socket.socke
 
 async def stop_listening(server: asyncio.Server) -> None:
     """Closes `server`; whoever has connected by now is served."""
-    # A client may have connected and the server not know it yet. So many turns of the loop it takes until it does:
-    # accept, a task for that, a transport, Protocol.connection_made.
+    for _ in range(2):  # what is ready is seen in one turn, and accepted in the next
+        await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    # From there it takes so many turns: a task, a transport, Protocol.connection_made. A server that is closed before
+    # drops the socket.
     for _ in range(4):
         await asyncio.sleep(0)
     server.close()
