@@ -27,6 +27,7 @@ from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApi
 from ..wire.http1 import Reader
 from ..wire.reply import CutOff, Reply
 from .address import Address
+from .journal import READING
 from .stream import Stream
 
 TYPE_CHECKING = False
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from .loop import Callback, Loop
-
-# Added to a mark while the kernel may have been asked for more, and what came may not be known yet.
-READING = 0x80
 
 
 class Owner:

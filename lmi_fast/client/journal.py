@@ -19,12 +19,13 @@ import socket
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .address import SCRATCH_SIZE
-from .connection import READING
 
 # The first bytes say how far the process came.
 READY = 0  # it is about to poll
 SERVED = 1  # an answer was taken
 _HEAD = 16
+# Added to the mark of a slot while the kernel may have been asked for more, and what came may not be known yet.
+READING = 0x80
 # Behind a mark for each slot come the records: the length of the request id (0: the record is free), the length of the
 # nonce, the id, the nonce.
 _RECORD = 256
