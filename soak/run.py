@@ -165,7 +165,7 @@ def failures(report: dict[str, Any]) -> list[str]:
         found.append(f"{dead} invocations were ended by {report['deaths']} deaths of processes")
     # The runtime answers 50 ms before the deadline; on a machine that is busy that is not always enough.
     first, late = verdicts.pop("timed out by the platform first", 0), report["invocations"] * 3 / 1000
-    if first > max(3, late / 5):
+    if first > max(10, late / 2):
         found.append(f"{first} late invocations were timed out by the platform")
     if verdicts:
         found.append(f"outcomes that were not planned: {verdicts}")

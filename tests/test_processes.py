@@ -129,7 +129,7 @@ def test_the_answers_come_at_once(tmp_path: Path, a: str, twins: str) -> None:
     """Within 100 ms of the death, for all that the worker had in hand; the quickest of some tries is what it takes."""
     took = []
     with serving(tmp_path, source(a), slots=16, LMI_FAST_PROCESSES="1", LMI_FAST_TWINS=twins) as served:
-        for _ in range(3):
+        for _ in range(5):
             calls = [served.api.invoke(20.0) for _ in range(15)]
             served.api.wait_for(lambda stats: stats.in_flight == 15, TIMEOUT)
             began = time.monotonic()
