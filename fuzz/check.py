@@ -1,7 +1,7 @@
 """What has to hold for every input: the readers agree, however the bytes come.
 
 A reader is used as client/connection.py uses it: received() with what a read brought, again() while a reply has come
-and the reader is not idle, end() at the end of the stream.
+and the reader is not idle, end() at the end of the stream, unfinished() when that, or an error, came too early.
 """
 
 from __future__ import annotations
@@ -28,15 +28,20 @@ class Trace:
 
     def __init__(self) -> None:
         self.steps: list[object] = []
-        """After each receive: where the next bytes go, the replies that came, and whether the reader is idle."""
+        """After each receive: how much room there is, the replies that came, whether the reader is idle, and whether
+        there is a head without all of its body.
+        """
         self.replies: list[tuple[int, Any]] = []
         """Each reply, and the piece that it came with."""
         self.ending = "end"
         """Or the name of an error's class; its message depends on who found it, h11 or a reader at the end."""
 
+        self.unfinished: object = None
+        """What is known then of a reply whose body has not all come."""
+
     def outcome(self) -> list[object]:
         """What came of it, whatever the pieces were."""
-        return [*(reply for _, reply in self.replies), self.ending]
+        return [*(reply for _, reply in self.replies), self.ending, self.unfinished]
 
 
 def reader_class(kind: str) -> Any:
@@ -77,12 +82,15 @@ def read(reader_type: Any, stream: Stream, feed: Feed = feed_through_buffer) -> 
                 while reply is not None:
                     trace.replies.append((number, _values(reply)))
                     reply = None if reader.is_idle() else reader.again()
-                trace.steps.append((len(reader.buffer()), len(trace.replies), reader.is_idle()))
+                begun = reader.unfinished() is not None
+                trace.steps.append((len(reader.buffer()), len(trace.replies), reader.is_idle(), begun))
         last = reader.end()
         if last is not None:
             trace.replies.append((number, _values(last)))
     except ApiProtocolError as error:
         trace.ending = type(error).__name__
+    left = reader.unfinished()
+    trace.unfinished = left and (left.status, left.headers, left.is_event())
     if around and any(memory[:around] + memory[-around:]):
         raise Difference("the reader wrote around its scratch buffer")
     return trace
@@ -98,11 +106,11 @@ def check(stream: Stream, read_fast: Callable[[Stream], Trace], pure: Any, h11: 
     other = read(pure, stream)
     _same("the pure twin", trace.replies, other.replies)
     _same("the pure twin, step by step", trace.steps, other.steps)
-    _same("the pure twin, at the end", trace.ending, other.ending)
+    _same("the pure twin, at the end", trace.outcome(), other.outcome())
     other = read(h11, stream)
     # When a stream is known to be wrong differs: a fast reader waits for a whole line, and h11 for a whole head.
     _same("h11", trace.replies, other.replies)
-    _same("h11, at the end", trace.ending, other.ending)
+    _same("h11, at the end", trace.outcome(), other.outcome())
     # How long a head may be depends on how much of it comes at once: h11 refuses what is too long and not whole yet.
     whole = stream.in_one_piece()
     if whole != stream and len(stream.whole) <= _reply.MAX_HEAD:

@@ -61,6 +61,6 @@ def _lines(target: build.Target) -> Lines:
     lines = Lines([], [])
     for hits, line, code in counts:
         # What leaves a function with an exception is said to be of its first line, or of one beside that.
-        if int(line) > first and not re.match(r' *(cp?def |def |"""|$)', code):
+        if int(line) > first and not re.match(r' *(cp?def |def |"""|\) |$)', code):
             (lines.reached if hits[0].isdigit() else lines.missed).append(int(line))
     return lines

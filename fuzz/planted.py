@@ -54,6 +54,11 @@ MISTAKES = [
     Mistake("forgets that a connection closes", "reply.keep_alive = False", "reply.keep_alive = value[0] == 67"),
     Mistake("loses what came behind a body", "if size > self._length:", "if size > self._length + 1:"),
     Mistake(
+        "does not know what the arbiter knows of a reply that broke off",
+        "return self._reply if self._arbiter is None else self._arbiter.unfinished()",
+        "return self._reply",
+    ),
+    Mistake(
         "takes trailers for the end",
         "if size >= line + 2 and data[line] == 13 and data[line + 1] == 10:",
         "if size >= line + 2 and data[line + 1] == 10:",

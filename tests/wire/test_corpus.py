@@ -52,7 +52,7 @@ def test_a_fast_reader_agrees_with_the_others_byte_by_byte(kind: str) -> None:
         fast = byte_by_byte(kind, name)
         assert fast.steps == byte_by_byte("pure", name).steps, name
         other = byte_by_byte("h11", name)
-        assert (fast.replies, fast.ending) == (other.replies, other.ending), name
+        assert (fast.replies, fast.outcome()) == (other.replies, other.outcome()), name
 
 
 def test_no_reader_keeps_anything_of_what_it_read(kind: str) -> None:
