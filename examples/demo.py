@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--invocations", type=int, default=200, help="per handler (default: %(default)s)")
     chosen = parser.parse_args()
     live = subprocess.run([sys.executable, "-c", LIVE], cwd=ROOT, capture_output=True, text=True, check=True)
-    print(f"{chosen.invocations} invocations of {SECONDS * 1000:.0f} ms each, {chosen.slots} slots, one process")
+    print(f"{chosen.invocations} invocations of {SECONDS * 1000:.0f} ms each, {chosen.slots} slots")
     print(f"Python {sys.version.split()[0]}; live: {live.stdout.strip()}\n")
     rows = [serve(kind, spec, chosen.slots, chosen.invocations) for kind, spec in HANDLERS.items()]
     print_table(rows)
