@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from lmi_fast.emulator import Action, Gate, Link, Pending, Proxy, Raw, Request, RuntimeApi, Stall
+from lmi_fast.emulator import Action, Chaos, Gate, Link, Pending, Proxy, Raw, Request, RuntimeApi, Stall
 from lmi_fast.emulator.faults import Chooser, Piece, Then, When
 
 from .conftest import HAVE_COMPILED
@@ -574,6 +574,27 @@ def test_bytes_that_are_changed_on_the_way(tmp_path: Path, a: str) -> None:
         one.invoke({}, timeout_s=0.05).result(TIMEOUT)
         one.proxy.each(lambda link: link.release())
         one.whole()
+
+
+# Anything, at any moment.
+
+
+@both
+@twins
+def test_random_faults(tmp_path: Path, a: str, kind: str) -> None:
+    """Some invocations are lost, no answer goes to another's caller, and when it is over nothing is left of it."""
+    with rig(tmp_path, a, kind) as one:
+        invoked: list[Pending] = []
+        with Chaos(one.proxy, seed=7, every=0.005, lasting=0.05) as chaos:
+            while len(chaos.strikes) < 100:
+                some = [one.invoke({"number": number, "size": 3000 * number}, timeout_s=0.3) for number in range(8)]
+                for pending in some:
+                    if pending.result(TIMEOUT).kind == "response":
+                        one.answered(pending)
+                invoked += some
+        one.api.wait_for(lambda stats: stats.parked == SLOTS and stats.in_flight == 0, TIMEOUT)
+        one.whole(again=invoked)
+        assert any(pending.result().kind == "response" for pending in invoked)
 
 
 # An address that is never served again.
