@@ -65,8 +65,11 @@ class Config:
         "telemetry_log_fd",
     )
 
-    def __init__(self, handler: str | None, environ: MutableMapping[str, str]) -> None:
-        """See read_config()."""
+    def __init__(self, handler: str | None = None, environ: MutableMapping[str, str] = os.environ) -> None:
+        """From `environ`; `handler`, when given, goes before _HANDLER. Raises ConfigError.
+
+        _LAMBDA_TELEMETRY_LOG_FD is removed from `environ`, as the official runtime does: the descriptor is its own.
+        """
         runtime_api = environ.get("AWS_LAMBDA_RUNTIME_API")
         if not runtime_api:
             raise ConfigError(
@@ -112,14 +115,6 @@ class Config:
     def managed(self) -> bool:
         """True under Managed Instances: many invocations at once."""
         return self.max_concurrency is not None
-
-
-def read_config(handler: str | None = None, environ: MutableMapping[str, str] = os.environ) -> Config:
-    """The Config of `environ`; `handler`, when given, goes before _HANDLER. Raises ConfigError.
-
-    _LAMBDA_TELEMETRY_LOG_FD is removed from `environ`, as the official runtime does: the descriptor is the runtime's.
-    """
-    return Config(handler, environ)
 
 
 def _whole_number(environ: Mapping[str, str], variable: str, low: int, high: int) -> int | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from lmi_fast.config import Config, read_config
+from lmi_fast.config import Config
 from lmi_fast.errors import ConfigError
 
 API = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
 
 
 def config(**variables: str) -> Config:
-    return read_config(environ=API | variables)
+    return Config(environ=API | variables)
 
 
 def test_lambda_default_mode() -> None:
@@ -30,7 +30,7 @@ def test_managed_instances_are_known_by_the_variable_even_at_one(count: int) -> 
 
 def test_handler_argument_goes_before_the_variable() -> None:
     assert config(_HANDLER="a.b").handler == "a.b"
-    assert read_config("c.d", environ=API | {"_HANDLER": "a.b"}).handler == "c.d"
+    assert Config("c.d", environ=API | {"_HANDLER": "a.b"}).handler == "c.d"
     assert config(_HANDLER="").handler is None
 
 
@@ -48,7 +48,7 @@ def test_log_level(value: str, level: str | None) -> None:
 
 def test_telemetry_descriptor_is_taken_out_of_the_environment() -> None:
     environ = API | {"_LAMBDA_TELEMETRY_LOG_FD": "5"}
-    assert read_config(environ=environ).telemetry_log_fd == 5
+    assert Config(environ=environ).telemetry_log_fd == 5
     assert "_LAMBDA_TELEMETRY_LOG_FD" not in environ
 
 
@@ -79,7 +79,7 @@ def test_what_is_not_allowed_is_named(variable: str, value: str, allowed: str) -
 @pytest.mark.parametrize("environ", [{}, {"AWS_LAMBDA_RUNTIME_API": ""}])
 def test_no_runtime_api(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"^AWS_LAMBDA_RUNTIME_API is (not set|''); allowed: host:port"):
-        read_config(environ=environ)
+        Config(environ=environ)
 
 
 def test_who_tunes_malloc_is_left_alone() -> None:

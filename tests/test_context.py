@@ -13,7 +13,7 @@ import pytest
 from awslambdaric.lambda_context import LambdaContext  # type: ignore[import-untyped]
 
 import lmi_fast
-from lmi_fast.config import read_config
+from lmi_fast.config import Config
 from lmi_fast.context import CURRENT, Context
 from lmi_fast.errors import FaultError, NoInvocationError
 from lmi_fast.wire.invocation import Invocation
@@ -38,7 +38,7 @@ CLIENT = {
 def context(**headers: str) -> Context:
     named = {f"lambda-runtime-{name.replace('_', '-')}": value for name, value in headers.items()}
     made = reply({"lambda-runtime-aws-request-id": "id-1", **named})
-    return Context(Invocation(made), read_config(environ=dict(ENVIRON)))
+    return Context(Invocation(made), Config(environ=dict(ENVIRON)))
 
 
 def official(monkeypatch: pytest.MonkeyPatch, client_context: Any = None, identity: Any = None, **more: Any) -> Any:

@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
 # Enough for the replies that are not events in one read; events above it are received in place.
 SCRATCH_SIZE = 1 << 16
-# An answer below this the platform can take before its caller reads it.
-SMALL_ANSWER = 1 << 14
-# One from here on takes as long to send as others to serve; and more than this together shall not be under way.
-LARGE_ANSWER = 1 << 20
-MUCH_UNDER_WAY = 1 << 24
-
 # After so many milliseconds without a sign of life the other end is gone. A process that is busy, or stopped, gives one
 # all the same: its kernel does.
 GONE_MS = 60_000

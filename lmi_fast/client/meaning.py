@@ -19,6 +19,12 @@ POST_FAILED = "an answer was not taken"
 # first answer to an invocation and refuses any other with 400, by request id and Invocation-Id.
 POST_TRIES = 6
 
+# An answer below this the platform can take before its caller reads it. In bytes, as the next two.
+SMALL_ANSWER = 1 << 14
+# One from here on takes as long to send as others to serve; and more than this together shall not be under way.
+LARGE_ANSWER = 1 << 20
+MUCH_UNDER_WAY = 1 << 24
+
 # After these the invocation is over for the platform: it was answered, it timed out, or its answer is too large. There
 # is nothing to send again (awslambdaric logs them and goes on; aws-lambda-go ends the process).
 _OVER = {400: "the platform no longer waits for it", 410: "it came after the deadline", 413: "it is too large"}

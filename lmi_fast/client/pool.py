@@ -26,14 +26,17 @@ from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply
 from ..wire.requests import Post, Requests
-from .address import GONE_MS, LARGE_ANSWER, MUCH_UNDER_WAY, SCRATCH_SIZE, SMALL_ANSWER, Address
+from .address import GONE_MS, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
 from .journal import Journal
 from .meaning import (
+    LARGE_ANSWER,
+    MUCH_UNDER_WAY,
     POLL_FAILED,
     POST_FAILED,
     POST_TRIES,
+    SMALL_ANSWER,
     Trouble,
     enough_parked,
     read_next,

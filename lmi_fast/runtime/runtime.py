@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable
 from contextvars import copy_context
 
@@ -14,11 +11,12 @@ from .._lifespan import Lifespan
 from .._twins import twin, twins
 from ..client.address import Address
 from ..client.journal import READY
-from ..config import Config, put_task_root_on_path, read_config
+from ..config import Config, put_task_root_on_path
 from ..errors import ConfigError, LmiFastError
 from . import logs
 from .endings import InitPhase, end_with, exit_at_once
 from .handler import check_handler, is_async, load_handler
+from .signals import STOP_SIGNALS, on_main_thread, signal_waiter, stop_beneath_handler
 from .strays import note_owners_of_threads
 
 TYPE_CHECKING = False
@@ -27,11 +25,9 @@ if TYPE_CHECKING:
     from .handler import Handler
     from .service import Service
     from .supervisor import Seat
-    from .thread_driver import ThreadDriver
 
 # Seconds for the tasks that handlers have left running, once all else is done.
 BACKGROUND = 0.05
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(handler: Handler | str | None = None) -> None:
@@ -43,7 +39,7 @@ def run(handler: Handler | str | None = None) -> None:
     """
     function: Handler | None = None
     with InitPhase() as init:
-        config = init.config = read_config(None if callable(handler) else handler)
+        config = init.config = Config(None if callable(handler) else handler)
         logs.set_up(config)
         note_owners_of_threads()
         if config.preload:
@@ -155,12 +151,9 @@ def _prepare_threads(config: Config, address: Address, handler: Handler, seat: S
     wait: Callable[[], object] = driver.stopping.wait
     if on_main_thread():
         if config.managed:
-            wait = _watch_signals()
+            wait = signal_waiter()
         else:
-            for number in STOP_SIGNALS:
-                signal.signal(number, lambda *_: _stopon_main_thread(driver, config.drain))
-            # The kernel may give a signal to a thread of the user's: the main thread has to wake up all the same.
-            signal.set_wakeup_fd(driver.waker, warn_on_full_buffer=False)
+            stop_beneath_handler(driver, config.drain)
     logs.log_start(config.slots, "threads", twins())
 
     def serve() -> None:
@@ -174,42 +167,9 @@ def _prepare_threads(config: Config, address: Address, handler: Handler, seat: S
     return serve
 
 
-def _stopon_main_thread(driver: ThreadDriver, drain: float) -> None:
-    """Stops a driver whose handler may be running below this very signal handler, in Lambda (default) mode."""
-    from .thread_driver import LAST
-
-    def give_up() -> None:
-        if not driver.ended.wait(drain * (1 - LAST)):
-            driver.give_up()
-            exit_at_once(0)
-
-    driver.stop()
-    # Not threading.Thread: it takes locks that the main thread may hold.
-    _thread.start_new_thread(give_up, ())
-
-
 def _mark_ready(seat: Seat | None) -> None:
     if seat is not None:
         seat.journal.mark(READY)
-
-
-def _watch_signals() -> Callable[[], None]:
-    """Returns what waits for SIGTERM or SIGINT.
-
-    By a pipe: a handler in Python runs when the main thread gets to it, which it does not while it waits for a lock and
-    the kernel has given the signal to another thread; and it must not touch the locks that the main thread may hold.
-    """
-    read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-
-    def wait() -> None:
-        while not set(os.read(read_end, 64)) & set(STOP_SIGNALS):
-            pass
-
-    return wait
 
 
 def _prepare_async(config: Config, address: Address, handler: Handler, seat: Seat | None) -> Callable[[], None]:
@@ -242,8 +202,3 @@ def _prepare_async(config: Config, address: Address, handler: Handler, seat: Sea
         loop.close()
 
     return serve
-
-
-def on_main_thread() -> bool:
-    # Signal handlers can be set there only. Elsewhere somebody has embedded us, and ends the process himself.
-    return threading.current_thread() is threading.main_thread()

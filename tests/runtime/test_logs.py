@@ -18,7 +18,7 @@ import pytest
 from awslambdaric.lambda_runtime_log_utils import JsonFormatter as OfficialFormatter  # type: ignore[import-untyped]
 
 from lmi_fast import sink
-from lmi_fast.config import read_config
+from lmi_fast.config import Config
 from lmi_fast.context import CURRENT, Context
 from lmi_fast.runtime import logs
 from lmi_fast.wire.invocation import Invocation
@@ -27,7 +27,7 @@ from tests.wire.readers import reply
 
 def context(request_id: str, tenant: str = "") -> Context:
     headers = {"lambda-runtime-aws-request-id": request_id, "lambda-runtime-aws-tenant-id": tenant}
-    config = read_config(environ={"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"})
+    config = Config(environ={"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"})
     return Context(Invocation(reply(headers)), config)
 
 
