@@ -5,6 +5,8 @@ run(handler)                           the same from a main program of yours
 @lifespan                              what to do before the first invocation and after the last
 current()                              the context of the invocation that is running here
 Context                                the second argument of a handler
+Hooks, add_hooks()                     be told of invocations, and of the life of the process
+Stats, stats()                         how this process serves, in numbers
 COMPILED, twins()                      which implementation is live
 """
 
@@ -28,6 +30,11 @@ from .errors import (
     NoInvocationError,
     RuntimeApiError,
 )
+from .hooks import Hooks, add_hooks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._stats import Stats
 
 __all__ = [
     "COMPILED",
@@ -41,14 +48,18 @@ __all__ = [
     "ConfigError",
     "Context",
     "FaultError",
+    "Hooks",
     "InternalError",
     "LmiFastError",
     "NoInvocationError",
     "RuntimeApiError",
+    "Stats",
     "__version__",
+    "add_hooks",
     "current",
     "lifespan",
     "run",
+    "stats",
     "twins",
 ]
 
@@ -66,6 +77,13 @@ def run(handler: Callable[..., object] | str | None = None) -> None:
     run_runtime(handler)
 
 
+def stats() -> Stats:
+    """How this process serves, in numbers: see Stats. Raises RuntimeError before it polls."""
+    from .runtime.gauges import stats as read
+
+    return read()
+
+
 def twins() -> dict[str, str]:
     """Each part that has twins, and the kind that is live: "pure", "compiled" or "h11"."""
     from .wire import http1  # noqa: F401  # importing it makes the choice
@@ -77,4 +95,8 @@ def __getattr__(name: str) -> object:
     # Not decided at import: LMI_FAST_TWINS may be wrong, and that is for the init phase to report.
     if name == "COMPILED":
         return set(twins().values()) == {"compiled"}
+    if name == "Stats":
+        from ._stats import Stats  # typing takes 2 ms, and few need it
+
+        return Stats
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -44,6 +44,7 @@ class Config:
 
     # No dataclass or NamedTuple: making such a class takes longer at start-up than all else that is done here.
     __slots__ = (
+        "adapt",
         "blocked_after",
         "deadline_margin",
         "drain",
@@ -51,12 +52,16 @@ class Config:
         "extension",
         "function",
         "handler",
+        "inherit",
         "log_format",
         "log_level",
+        "log_socket",
         "loop",
         "malloc_is_tuned",
         "max_concurrency",
+        "metrics_every",
         "preload",
+        "print_records",
         "processes",
         "runtime_api",
         "slots",
@@ -87,6 +92,17 @@ class Config:
         log_format = _one_of(environ, "AWS_LAMBDA_LOG_FORMAT", ("JSON", "TEXT"))
         self.log_format = log_format or ("JSON" if self.max_concurrency is not None else "TEXT")
         self.telemetry_log_fd = _telemetry_log_fd(environ)
+        # A unix socket, each connection to which is a log stream.
+        self.log_socket = environ.get("_LAMBDA_TELEMETRY_LOG_FD_PROVIDER_SOCKET") or None
+        # Whether what is printed becomes log records.
+        printed = _one_of(environ, "LMI_FAST_PRINT", ("json", "raw")) or "json"
+        self.print_records = printed == "json" and self.managed and self.log_format == "JSON"
+        # Whether threads carry the context variables of the invocation that started them.
+        self.inherit = _switch(environ, "LMI_FAST_INHERIT")
+        # Whether to adapt libraries that do not know of overlapping invocations.
+        self.adapt = _switch(environ, "LMI_FAST_ADAPT") and self.managed
+        # Seconds between records of the runtime's own numbers; 0: none.
+        self.metrics_every = float(_whole_number(environ, "LMI_FAST_METRICS_S", 0, 86_400) or 0)
         self.task_root = environ.get("LAMBDA_TASK_ROOT") or None
         self.driver = _one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto"
         self.loop = _one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto"

@@ -22,13 +22,13 @@ LAYERS = [
     {"_version", "errors"},
     {"_twins", "config", "sink"},
     {"wire"},
-    {"context", "_lifespan"},
-    {"client"},
+    {"context", "_lifespan", "_stats"},
+    {"client", "hooks"},
     {"runtime"},
     {"__init__", "__main__"},
 ]
 # Beside the core: nothing of it imports them, and they import only this.
-OPTIONAL = {"emulator": {"errors"}}
+OPTIONAL = {"emulator": {"errors"}, "observe": {"_stats", "config", "context", "hooks", "runtime"}}
 
 # Who may import what from outside. Of the standard library only what is a decision.
 ONLY_IN = {
@@ -43,6 +43,7 @@ ONLY_IN = {
         "client/journal.py",
         "client/post_all.py",
         "runtime/supervisor.py",
+        "sink.py",
     },
     "asyncio": {
         "_lifespan.py",
@@ -54,7 +55,7 @@ ONLY_IN = {
         "runtime/watchdog.py",
     },
 }
-READ_THE_ENVIRONMENT = {"config.py", "_twins.py"}
+READ_THE_ENVIRONMENT = {"config.py", "_twins.py", "runtime/trace_environ.py"}
 
 
 def name_of(path: Path) -> str:

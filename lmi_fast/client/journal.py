@@ -23,6 +23,7 @@ from .address import SCRATCH_SIZE
 # The first bytes say how far the process came.
 READY = 0  # it is about to poll
 SERVED = 1  # an answer was taken
+_RESTARTS = slice(8, 12)  # and how often a process of the environment was started again
 _HEAD = 16
 # Added to the mark of a slot while the kernel may have been asked for more, and what came may not be known yet.
 READING = 0x80
@@ -95,6 +96,14 @@ class Journal:
     def has(self, what: int) -> bool:
         """Whether that was noted."""
         return self.memory[what] == 1
+
+    def note_restarts(self, count: int) -> None:
+        """Tells the process how often one was started again. For the supervisor."""
+        self.memory[_RESTARTS] = count.to_bytes(4, "big")
+
+    def restarts(self) -> int:
+        """How often one was, all processes together."""
+        return int.from_bytes(self.memory[_RESTARTS], "big")
 
     def begin(self, invocation: Invocation) -> None:
         """Notes an invocation that has come."""

@@ -27,8 +27,10 @@ cdef class Pool:
     cdef Py_ssize_t _owed
     cdef Py_ssize_t _under_way
     cdef object _when_settled
+    cdef readonly Counts counts
 
     cdef dialled(self, Py_ssize_t slot, sock)
+    @cython.locals(counts=Counts)
     cdef came(self, Slot slot, Invocation invocation)
     @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
@@ -37,6 +39,26 @@ cdef class Pool:
     cdef send(self, Post post, Slot then_park)
     cdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
+
+
+@cython.no_gc
+cdef class Counts:
+    cdef readonly Py_ssize_t invocations
+    cdef public Py_ssize_t bytes_received
+    cdef public Py_ssize_t bytes_sent
+    cdef readonly Py_ssize_t handlers
+    cdef readonly double handling
+    cdef readonly double handler_max
+    cdef readonly Py_ssize_t reparks
+    cdef readonly double reparking
+    cdef readonly double repark_max
+    cdef public double empty_since
+    cdef readonly double saturated
+
+    @cython.locals(now=double, took=double)
+    cdef handled(self, Slot slot, Py_ssize_t size)
+    @cython.locals(now=double, took=double)
+    cdef parked(self, Slot slot, bint first)
 
 
 cdef class Slot(Owner):
@@ -48,6 +70,8 @@ cdef class Slot(Owner):
     cdef object _retry
     cdef Post _post
     cdef bint _parked
+    cdef double began
+    cdef double ended
 
     @cython.locals(invocation=Invocation)
     cpdef replied(self, Reply reply)
@@ -55,6 +79,7 @@ cdef class Slot(Owner):
     cdef answer(self, Post post)
     cpdef unpark(self)
     cpdef close(self)
+    @cython.locals(pool=Pool)
     cdef _set_parked(self, bint parked)
     cdef _answered(self, Post post, Reply reply)
     cdef _go_on(self)

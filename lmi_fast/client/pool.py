@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context as Variables
+from time import monotonic
 
 from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
@@ -87,6 +88,7 @@ class Pool:
         self._owed = 0  # answers that were not taken yet
         self._under_way = 0  # bytes of them
         self._when_settled: Callable[[], object] | None = None
+        self.counts = Counts()
 
     def dialled(self, slot: int, sock: socket.socket) -> None:
         """A slot has a new connection."""
@@ -96,6 +98,10 @@ class Pool:
     def came(self, slot: Slot, invocation: Invocation) -> None:
         """An event came to `slot`."""
         invocation.slot = slot
+        counts = self.counts
+        counts.invocations += 1
+        counts.bytes_received += len(invocation.event)
+        slot.began = monotonic()
         if self._journal is not None:
             self._journal.begin(invocation)
         self.received(invocation)
@@ -110,6 +116,7 @@ class Pool:
         size = len(post.body)
         self._owed += 1
         self._under_way += size
+        self.counts.handled(slot, size)
         if not self._park_first or size >= LARGE_ANSWER or self._under_way >= MUCH_UNDER_WAY:
             self.send(post, slot)
         elif self.parked >= self._enough and size < SMALL_ANSWER and not self.stopping:
@@ -121,6 +128,7 @@ class Pool:
     def answer_only(self, post: Post) -> None:
         """Sends `post` and leaves its slot empty; to be parked by hand."""
         self._owed += 1
+        self.counts.bytes_sent += len(post.body)
         self._under_way += len(post.body)
         self.send(post, None)
 
@@ -168,10 +176,77 @@ class Pool:
             line.close()
 
 
+class Counts:
+    """What has happened so far. Times are in seconds, moments on the monotonic clock."""
+
+    __slots__ = (
+        "bytes_received",
+        "bytes_sent",
+        "empty_since",
+        "handler_max",
+        "handlers",
+        "handling",
+        "invocations",
+        "repark_max",
+        "reparking",
+        "reparks",
+        "saturated",
+    )
+
+    def __init__(self) -> None:
+        self.invocations = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.handlers = 0  # that have ended
+        self.handling = 0.0  # from the arrival of an event until its answer is there
+        self.handler_max = 0.0
+        self.reparks = 0
+        self.reparking = 0.0  # from there until the slot's next poll is parked
+        self.repark_max = 0.0
+        self.empty_since = 0.0  # no poll is parked; 0.0: some are
+        self.saturated = 0.0  # how long none was, before that
+
+    def handled(self, slot: Slot, size: int) -> None:
+        """The answer to what came to `slot` is there: so many bytes."""
+        now = monotonic()
+        took = now - slot.began
+        self.bytes_sent += size
+        self.handlers += 1
+        self.handling += took
+        if took > self.handler_max:
+            self.handler_max = took
+        slot.ended = now
+
+    def parked(self, slot: Slot, first: bool) -> None:
+        """The poll of `slot` is; `first`: no other one was."""
+        now = monotonic()
+        if slot.ended:
+            took = now - slot.ended
+            slot.ended = 0.0
+            self.reparks += 1
+            self.reparking += took
+            if took > self.repark_max:
+                self.repark_max = took
+        if first and self.empty_since:
+            self.saturated += now - self.empty_since
+            self.empty_since = 0.0
+
+
 class Slot(Owner):
     """One poll: parked at the Runtime API, or waiting for its handler to end."""
 
-    __slots__ = ("_backoff", "_connection", "_number", "_parked", "_pool", "_post", "_retry", "_strange_answer")
+    __slots__ = (
+        "_backoff",
+        "_connection",
+        "_number",
+        "_parked",
+        "_pool",
+        "_post",
+        "_retry",
+        "_strange_answer",
+        "began",
+        "ended",
+    )
 
     def __init__(self, pool: Pool, number: int) -> None:
         self._pool = pool
@@ -183,6 +258,9 @@ class Slot(Owner):
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
         self._parked = False
+        # For the counts, on the monotonic clock.
+        self.began = 0.0  # when its event came
+        self.ended = 0.0  # when the answer was there; 0.0: it polls again
 
     def start(self, journal: Journal | None) -> None:
         """Parks for the first time."""
@@ -224,8 +302,13 @@ class Slot(Owner):
 
     def _set_parked(self, parked: bool) -> None:
         if parked != self._parked:
+            pool = self._pool
             self._parked = parked
-            self._pool.parked += 1 if parked else -1
+            pool.parked += 1 if parked else -1
+            if parked:
+                pool.counts.parked(self, pool.parked == 1)
+            elif not pool.parked:
+                pool.counts.empty_since = monotonic()
 
     def replied(self, reply: Reply) -> None:
         post = self._post

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import ErrorType
 from ..wire.invocation import Invocation
+from .gauges import Gauges
 from .logs import log_stray_exit
 from .owners import note_variables
 from .running import Running
@@ -19,6 +20,7 @@ from .service import Service
 from .stacks import stack_of_task
 from .stray_tasks import StrayTasks, log_as_its_task
 from .strays import StrayThreads
+from .ticks import Ticks
 from .watchdog import Watchdog
 
 if sys.version_info >= (3, 12):
@@ -66,6 +68,7 @@ class AsyncDriver:
             late=asyncio.Task.cancel,
             worn_out=self._worn_out,
         )
+        self._ticks = Ticks(loop.call_later)
 
     def run(self) -> None:
         """Serves; once stopped, waits for running handlers, and answers in their place when that takes too long."""
@@ -73,8 +76,9 @@ class AsyncDriver:
         self._loop.call_soon(self._pool.start)
         if config.managed and config.blocked_after:
             self._loop.call_soon(self._watchdog.start)
-        if config.stray_after:
-            self._loop.call_later(config.stray_after, self._look_for_strays, config.stray_after)
+        gauges = Gauges(self._service, self._pool, self._running, self._ticks)
+        self._ticks.every(config.stray_after, self._look_for_strays)
+        self._ticks.every(config.metrics_every, gauges.report)
         self._loop.set_exception_handler(log_as_its_task)
         self._loop.call_later(DIAL, self._load)
         # Not a task of ours that the loop runs until it is done: a handler that cancels all tasks would end it.
@@ -98,11 +102,10 @@ class AsyncDriver:
             self._failed = error
             self.stop()
 
-    def _look_for_strays(self, interval: float) -> None:
+    def _look_for_strays(self) -> None:
         running = self._running.request_ids()
         self._stray_tasks.look(running, self._running.handles())
         self._stray_threads.look(running)
-        self._loop.call_later(interval, self._look_for_strays, interval)
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""

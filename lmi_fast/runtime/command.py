@@ -49,5 +49,9 @@ and you may set these:
   LMI_FAST_DRAIN_MS            how long running handlers may go on after SIGTERM; default: 300
   LMI_FAST_PROCESSES           auto or a number of worker processes; 0: serve in the first one; default: auto, by CPUs
   LMI_FAST_PRELOAD             on or off: import the handler once and fork, to save memory; default: off
+  LMI_FAST_PRINT               json or raw: whether printed lines become log records; default: json on Managed Instances
+  LMI_FAST_INHERIT             on or off: threads carry the request id of the invocation that starts them; default: on
+  LMI_FAST_ADAPT               on or off: adapt Powertools and the X-Ray SDK to overlapping invocations; default: on
+  LMI_FAST_METRICS_S           log the runtime's own numbers every so many seconds, as metrics; 0: never; default: 0
   LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

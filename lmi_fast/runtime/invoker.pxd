@@ -14,6 +14,7 @@ cdef class Invoker:
     cdef object _encode
     cdef object _make_report
     cdef bint _forked
+    cdef readonly Py_ssize_t failed
 
     cpdef load(self)
     cpdef tuple begin(self, Invocation invocation)

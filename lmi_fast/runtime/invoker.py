@@ -50,6 +50,7 @@ class Invoker:
         self.handler = handler
         self.requests = requests
         self.state: Any = None  # what the lifespan yielded
+        self.failed = 0  # invocations so far
         self._config = config
         self._managed = config.managed
         self._log_report = log_report
@@ -114,6 +115,7 @@ class Invoker:
         """The answer of an invocation that failed; logs it. Never raises."""
         if self._forked:
             _end_child(error)
+        self.failed += 1
         make_report = self._make_report
         assert make_report is not None
         try:

@@ -75,28 +75,29 @@ class JsonFormatter(logging.Formatter):
 
 def encode_line(fields: dict[str, Any]) -> str:
     """`fields` as one line of JSON and a newline. What cannot be encoded becomes its str(), what is too long is cut."""
-    line = _encode(fields)
+    line = encode_text(fields)
     limit = sink.current().max_line
     for longest in (16_000, 4_000, 1_000, 250):
         # A character is four bytes at most.
         if limit is None or len(line) * 4 <= limit or len(line.encode("utf-8", "backslashreplace")) <= limit:
             break
-        line = _encode({key[:longest]: _cut(value, longest) for key, value in list(fields.items())[:100]})
-    return line
+        line = encode_text({key[:longest]: _cut(value, longest) for key, value in list(fields.items())[:100]})
+    return line + "\n"
 
 
-def _encode(fields: dict[str, Any]) -> str:
+def encode_text(fields: dict[str, Any]) -> str:
+    """`fields` as JSON. What cannot be encoded becomes its str()."""
     encode = _encoder()
     try:
-        return encode(fields) + "\n"
+        return encode(fields)
     except (ValueError, TypeError, RecursionError):  # circular, or with keys that are no keys in JSON
-        return encode({str(key): str(value) for key, value in fields.items()}) + "\n"
+        return encode({str(key): str(value) for key, value in fields.items()})
 
 
 def _cut(value: Any, longest: int) -> Any:
     if isinstance(value, list):  # of a stack, the innermost says most
         return [_cut(entry, longest // 25) for entry in value[-25:]]
-    text = value if isinstance(value, str) else _encode(value).rstrip() if isinstance(value, dict) else str(value)
+    text = value if isinstance(value, str) else encode_text(value) if isinstance(value, dict) else str(value)
     if len(text) <= longest:
         return value
     return f"{text[:longest]} ... (cut; it has {len(text)} characters)"
@@ -156,6 +157,16 @@ def set_up(config: Config) -> None:
     root.addHandler(SinkHandler(config.log_format == "JSON"))
     if config.log_level is not None:
         root.setLevel(config.log_level)
+
+
+def use_provider_socket(config: Config) -> None:
+    """In a process that serves: its log goes to a stream of its own, where the platform has such."""
+    if config.log_socket is None or config.telemetry_log_fd is not None:
+        return
+    try:
+        sink.use(sink.provided(config.log_socket))
+    except OSError as error:
+        logging.getLogger("lmi_fast").warning("the log goes to standard output: %s: %s", config.log_socket, error)
 
 
 def _about_a_bad_record(record: logging.LogRecord, error: Exception) -> logging.LogRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextvars import Context as Variables
 from contextvars import copy_context
 
 from .._lifespan import Lifespan
@@ -13,11 +14,13 @@ from ..client.address import Address
 from ..client.journal import READY
 from ..config import Config, put_task_root_on_path
 from ..errors import ConfigError, LmiFastError
+from ..hooks import take_hooks
 from . import logs
 from .endings import InitPhase, end_with, exit_at_once
 from .handler import check_handler, is_async, load_handler
+from .inherit import note_owners
 from .signals import STOP_SIGNALS, on_main_thread, signal_waiter, stop_beneath_handler
-from .strays import note_owners_of_threads
+from .strays import watch_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ def run(handler: Handler | str | None = None) -> None:
     with InitPhase() as init:
         config = init.config = Config(None if callable(handler) else handler)
         logs.set_up(config)
-        note_owners_of_threads()
+        _prepare_process(config)
         if config.preload:
             function = _load(handler, config)
         address = Address(config.runtime_api)
@@ -58,6 +61,7 @@ def run(handler: Handler | str | None = None) -> None:
         if seat is None:
             return
         config.slots = seat.slots
+    logs.use_provider_socket(config)
     with InitPhase(config) if seat is None else seat.init_phase(config):
         function = function or _load(handler, config)
         use_loop = is_async(function) if config.driver == "auto" else config.driver == "async"
@@ -68,6 +72,24 @@ def run(handler: Handler | str | None = None) -> None:
         end_with(error, config)
     if seat is not None:
         exit_at_once(0)
+
+
+def _prepare_process(config: Config) -> None:
+    """What the process needs before any of the user's code, so that invocations may overlap."""
+    watch_threads()
+    note_owners(config.inherit)
+    if not config.managed:
+        return
+    if config.print_records:
+        from .prints import print_records
+
+        print_records()
+    from .adapters import LIBRARIES, STANDARD, adapt_on_import
+    from .trace_environ import share_trace_ids
+
+    share_trace_ids()
+    left_out = set() if config.inherit else {"concurrent.futures.thread"}
+    adapt_on_import({name: STANDARD[name] for name in STANDARD.keys() - left_out} | (LIBRARIES if config.adapt else {}))
 
 
 def _load(handler: Handler | str | None, config: Config) -> Handler:
@@ -102,20 +124,33 @@ def _processes(config: Config) -> int:
     return min(config.slots, config.processes or cpu_count())
 
 
-def _new_service(config: Config, address: Address, handler: Handler, seat: Seat | None) -> Service:
+def _new_service(
+    config: Config, address: Address, handler: Handler, seat: Seat | None, variables: Variables, state: object
+) -> Service:
+    """`variables`: each invocation runs in a copy of them; `state`: what the lifespan yielded."""
     from ..wire.requests import Requests
     from .invoker import Invoker
     from .service import Service
     from .trouble import TroubleLog
 
     log_format = config.log_format
+    made_of = (handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format))
+    hooks = take_hooks()
+    if hooks:
+        from .hooked import HookedInvoker
+
+        invoker: Invoker = HookedInvoker(hooks, *made_of)
+    else:
+        invoker = Invoker(*made_of)
+    invoker.state = state
     return Service(
         config,
-        Invoker(handler, config, Requests(config.runtime_api), lambda fields: logs.log_report(fields, log_format)),
+        invoker,
         address,
-        variables=copy_context(),
+        variables=variables,
         trouble=TroubleLog(),
         journal=None if seat is None else seat.journal,
+        hooks=hooks,
     )
 
 
@@ -135,15 +170,16 @@ def _prepare_threads(config: Config, address: Address, handler: Handler, seat: S
     """Returns what serves on threads."""
     from .thread_driver import ThreadDriver
 
-    service = _new_service(config, address, handler, seat)
+    variables = copy_context()
     lifespan = Lifespan()
     if lifespan.is_async:
         import asyncio  # for this lifespan; a plain handler never needs it
 
         loop = asyncio.new_event_loop()
-        service.invoker.state = lifespan.start(loop, service.variables)
+        state = lifespan.start(loop, variables)
     else:
-        service.invoker.state = service.variables.run(lifespan.enter)
+        state = variables.run(lifespan.enter)
+    service = _new_service(config, address, handler, seat, variables, state)
     if config.managed and not config.malloc_is_tuned:
         twin("runtime._system").use_one_arena()
     driver = ThreadDriver(service)
@@ -157,46 +193,59 @@ def _prepare_threads(config: Config, address: Address, handler: Handler, seat: S
     logs.log_start(config.slots, "threads", twins())
 
     def serve() -> None:
-        _mark_ready(seat)
+        _begin(service)
         driver.run(wait)
+        _end(service)
         if lifespan.is_async:
             lifespan.finish(loop)
         else:
-            service.variables.run(lifespan.exit)
+            variables.run(lifespan.exit)
 
     return serve
 
 
-def _mark_ready(seat: Seat | None) -> None:
-    if seat is not None:
-        seat.journal.mark(READY)
+def _begin(service: Service) -> None:
+    """Tells who wants to know that this process is about to poll."""
+    if service.hooks:
+        from .hooked import seconds_since_start, tell
+
+        service.variables.run(tell, service.hooks, "cold_start", seconds_since_start())
+    if service.journal is not None:
+        service.journal.mark(READY)
+
+
+def _end(service: Service) -> None:
+    """Tells who wants to know that this process has served."""
+    if service.hooks:
+        from .hooked import tell
+
+        service.variables.run(tell, service.hooks, "shutdown")
 
 
 def _prepare_async(config: Config, address: Address, handler: Handler, seat: Seat | None) -> Callable[[], None]:
     """Returns what serves on an event loop."""
     from .async_driver import AsyncDriver
-    from .loop import new_event_loop
+    from .loop import name_of, new_event_loop
 
-    service = _new_service(config, address, handler, seat)
     loop = new_event_loop(config.loop)
+    variables = copy_context()
     lifespan = Lifespan()
-    if lifespan.is_async:
-        service.invoker.state = lifespan.start(loop, service.variables)
-    else:
-        service.invoker.state = service.variables.run(lifespan.enter)
+    state = lifespan.start(loop, variables) if lifespan.is_async else variables.run(lifespan.enter)
+    service = _new_service(config, address, handler, seat, variables, state)
     driver = AsyncDriver(service, loop)
     if on_main_thread():
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, driver.stop)
-    logs.log_start(config.slots, type(loop).__module__.partition(".")[0], twins())
+    logs.log_start(config.slots, name_of(loop), twins())
 
     def serve() -> None:
-        _mark_ready(seat)
+        _begin(service)
         driver.run()
+        _end(service)
         if lifespan.is_async:
             lifespan.finish(loop)
         else:
-            service.variables.run(lifespan.exit)
+            variables.run(lifespan.exit)
         loop.run_until_complete(driver.end_background_tasks(BACKGROUND))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

@@ -16,12 +16,13 @@ from .invoker import Invoker
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..client.loop import Loop
+    from ..hooks import Hooks
 
 
 class Service:
     """One handler, and how it is to be served."""
 
-    __slots__ = ("address", "config", "invoker", "journal", "slots", "trouble", "variables")
+    __slots__ = ("address", "config", "hooks", "invoker", "journal", "slots", "trouble", "variables")
 
     def __init__(
         self,
@@ -32,8 +33,10 @@ class Service:
         variables: Variables,
         trouble: Trouble,
         journal: Journal | None,
+        hooks: list[Hooks],
     ) -> None:
         """`variables`: each invocation runs in a copy of them. `journal`: of a process that has a supervisor."""
+        self.hooks = hooks
         self.config = config
         self.invoker = invoker
         self.address = address

@@ -11,26 +11,17 @@ from collections.abc import Callable, Iterable
 from contextvars import Context as Variables
 
 from ..context import CURRENT
+from .inherit import owner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _log = logging.getLogger("lmi_fast")
-_OWNER = "_lmi_fast_owner"  # of a thread: the context of the invocation that started it
 
 
-def note_owners_of_threads() -> None:
-    """From now on threads know who has started them, and what they raise is logged under his name."""
-    start = threading.Thread.start
-
-    def start_owned(thread: threading.Thread) -> None:
-        owner = CURRENT.get(None)
-        if owner is not None:
-            setattr(thread, _OWNER, owner)
-        start(thread)
-
-    threading.Thread.start = start_owned  # type: ignore[method-assign, assignment]
+def watch_threads() -> None:
+    """From now on what a thread raises is logged under the name of the invocation that started it."""
     threading.excepthook = _log_end_of_thread
 
 
@@ -40,7 +31,7 @@ def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
     name = "a thread" if ended.thread is None else f"the thread {ended.thread.name}"
     error = ended.exc_value or ended.exc_type()
     call_for(
-        getattr(ended.thread, _OWNER, None),
+        owner_of(ended.thread),
         lambda: _log.error("%s ended with an error", name, exc_info=(type(error), error, error.__traceback__)),
     )
 
@@ -76,7 +67,7 @@ class StrayThreads:
 
         stack = "".join(stack_of_thread(thread.ident or 0)).rstrip()
         call_for(
-            getattr(thread, _OWNER),
+            owner_of(thread),
             lambda: _log.warning(
                 "the thread %s goes on after the invocation that started it has ended\n%s", thread.name, stack
             ),
@@ -84,9 +75,5 @@ class StrayThreads:
 
 
 def _is_stray(thread: threading.Thread, running: set[str]) -> bool:
-    owner = getattr(thread, _OWNER, None)
-    if owner is None or owner.aws_request_id in running:
-        return False
-    # The workers of an executor wait for more work, and belong to whoever has it: asyncio.to_thread, for one.
-    target = getattr(thread, "_target", None)
-    return getattr(target, "__module__", "") != "concurrent.futures.thread"
+    owner = owner_of(thread)
+    return owner is not None and owner.aws_request_id not in running

@@ -27,6 +27,7 @@ from ..wire.reply import Reply
 from ..wire.requests import Requests
 from . import logs
 from .endings import InitPhase, end_with, exit_at_once
+from .signals import STOP_SIGNALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from ..config import Config
 
 _log = logging.getLogger("lmi_fast")
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SIGNALS = (*STOP_SIGNALS, signal.SIGCHLD)
 # How often in a row a worker may die before it has served anything.
 MAX_FAILURES = 5
@@ -131,6 +131,7 @@ class Supervisor:
         self._was_ready = False  # a worker was, at some time: the init phase is over
         self._stop_by = 0.0  # on the monotonic clock; 0.0: not stopping
         self._exit_code = 0
+        self._restarts = 0
 
     def run(self) -> Seat | None:
         """Raises CannotServe. Ends the process when the init phase of a worker has failed."""
@@ -174,6 +175,8 @@ class Supervisor:
     def _start(self, worker: _Worker) -> Seat | None:
         init_phase_is_over = self._is_ready()
         worker.new_journal()
+        for one in self._workers:
+            one.journal.note_restarts(self._restarts)
         parent = os.getpid()
         # A signal that came between the fork and what follows would be the parent's, and lost on the child.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -242,6 +245,7 @@ class Supervisor:
             # The init phase has failed. The worker has reported why, if it could.
             self._signal_all(signal.SIGKILL)
             raise InitPhaseFailed(f"{worker} ended in its init phase: {_how(code)}", reported=not self.may_report())
+        self._restarts += 1
         self._answer_for(worker, code)
         if worker.journal.has(SERVED):
             worker.backoff = Backoff()

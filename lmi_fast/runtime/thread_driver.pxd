@@ -25,6 +25,7 @@ cdef class ThreadDriver:
     cdef object _ready
     cdef object _noted
     cdef object _stray_threads
+    cdef object _ticks
     cdef Py_ssize_t _standing_by
     cdef Py_ssize_t _workers
     cdef Py_ssize_t _turn

@@ -23,9 +23,11 @@ from ..client.reactor import Reactor
 from ..errors import ErrorType, RuntimeApiError
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
+from .gauges import Gauges
 from .running import Running
 from .service import Service
 from .strays import StrayThreads
+from .ticks import Ticks
 
 # Of the time for running handlers after a stop, how much is for their answers to be taken.
 LAST = 1 / 3
@@ -67,6 +69,7 @@ class ThreadDriver:
         self._ready: deque[Invocation] = deque()  # events that no worker has taken yet
         self._noted: deque[Callable[[], object]] = deque()  # what is to be said without the lock
         self._stray_threads = StrayThreads()
+        self._ticks = Ticks(self._reactor.call_later)
         self._standing_by = 0  # workers that have nothing to do
         self._workers = 0
         self._turn = 1  # the worker that waits for the Runtime API, unless it is
@@ -86,11 +89,13 @@ class ThreadDriver:
         """Serves until `wait` returns or stop() was called; then waits for running handlers, and answers in their place
         when that takes too long.
         """
-        interval = self._service.config.stray_after
+        config = self._service.config
+        gauges = Gauges(self._service, self._pool, self._running, self._ticks)
         with self._lock:
             self._pool.start()
-            if interval and self._managed:
-                self._reactor.call_later(interval, self._look_for_strays)
+            if self._managed:
+                self._ticks.every(config.stray_after, self._look_for_strays)
+                self._ticks.every(config.metrics_every, lambda: self._noted.append(gauges.report))
         ready = self._reactor.wait(DIAL)
         with self._lock:
             self._reactor.handle(ready)
@@ -99,7 +104,7 @@ class ThreadDriver:
         if self._managed:
             wait()
             self.stop()
-            self.ended.wait(self._service.config.drain)
+            self.ended.wait(config.drain)
             self._end()
             if self._failed is not None:
                 raise self._failed
@@ -244,7 +249,6 @@ class ThreadDriver:
         _thread.interrupt_main(signal.SIGTERM)
 
     def _look_for_strays(self) -> None:
-        self._reactor.call_later(self._service.config.stray_after, self._look_for_strays)
         running = self._running.request_ids()
         self._noted.append(lambda: self._stray_threads.look(running))
 
