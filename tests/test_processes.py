@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmi_fast.emulator import Pending
+from lmi_fast.emulator import Action, Gate, Pending, Raw, Request, RuntimeApi
 from lmi_fast.runtime.cpus import cpu_count
 
 from .rie import Rie, python_bootstrap, require_rie
@@ -337,6 +337,30 @@ def test_an_event_that_was_sent_and_not_read_is_served_by_the_next_process(tmp_p
             os.kill(worker, signal.SIGKILL)
             (successor,) = {json.loads(call.result(TIMEOUT).body) for call in calls}
             assert successor != worker
+
+
+@both
+@pytest.mark.parametrize("size", [100, 100_000, 400_000])
+def test_an_event_that_was_read_in_part_is_answered_for(tmp_path: Path, a: str, size: int) -> None:
+    """While its rest is on the way others come, into the buffer that its head was read into."""
+    gates: dict[str, Gate] = {}  # by request id: of those that are sent in two parts
+
+    def in_parts(request: Request, reply: bytes) -> Action:
+        gate = gates.get(request.request_id)
+        return Raw([reply] if gate is None else [reply[: -size // 2], gate, reply[-size // 2 :]])
+
+    api = RuntimeApi()
+    api.on("next", in_parts, when="reply", times=None)
+    with serving(tmp_path, source(a), slots=3, api=api, LMI_FAST_PROCESSES="1") as served:
+        for request_id in ("first", "after the polls were taken over"):
+            gate = gates[request_id] = Gate()
+            partial = served.api.invoke("x" * size, request_id=request_id)
+            gate.wait_reached(TIMEOUT)
+            (worker,) = {served.result(0.0) for _ in range(5)}
+            os.kill(worker, signal.SIGKILL)
+            assert partial.result(5).error_type == "Runtime.ExitError"
+            gate.open()
+            served.ready()
 
 
 @both

@@ -1,3 +1,5 @@
+cimport cython
+
 from ..wire._http1_c cimport Reader as FastReader
 from ..wire.reply cimport Reply
 from ._stream_c cimport Stream as FastStream
@@ -6,6 +8,7 @@ from ._stream_c cimport Stream as FastStream
 cdef class Owner:
     cpdef replied(self, Reply reply)
     cpdef dialled(self, sock)
+    cpdef coming(self, Reply reply)
     cpdef lost(self, error)
 
 
@@ -39,6 +42,8 @@ cdef class Connection:
     cpdef _readable(self)
     cdef _deliver(self, Reply reply)
     cdef _deliver_what_is_there(self)
+    @cython.locals(reply=Reply)
+    cdef _tell_what_is_coming(self)
     cdef _watch(self, add, callback)
     cdef _lose_soon(self, error)
     cdef _lose(self, error)

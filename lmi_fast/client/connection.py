@@ -52,6 +52,9 @@ class Owner:
     def dialled(self, sock: socket.socket) -> None:
         """A connection that is shared was dialled."""
 
+    def coming(self, reply: Reply) -> None:
+        """On a connection that is shared, the head of a reply has come, and not yet all of its body."""
+
     def lost(self, error: RuntimeApiError) -> None:
         """The connection broke, and all that is awaited is lost. Told too of an idle one that the server closes."""
         raise NotImplementedError
@@ -283,6 +286,8 @@ class Connection:
         elif not self.awaited:
             # The next request's reply would be read as their continuation.
             self._lose(ApiProtocolError("bytes came that belong to no request"))
+        elif self._marks is not None:
+            self._tell_what_is_coming()
 
     def _deliver(self, reply: Reply) -> None:
         if not self.awaited:
@@ -309,6 +314,13 @@ class Connection:
             return
         if reply is not None:
             self._deliver(reply)
+        elif self._marks is not None:
+            self._tell_what_is_coming()
+
+    def _tell_what_is_coming(self) -> None:
+        reply = self._reader.unfinished()
+        if reply is not None:
+            self._owner.coming(reply)
 
     def _watch(self, add: Callable[[int, Callback], object], callback: Callback) -> None:
         assert self._sock is not None

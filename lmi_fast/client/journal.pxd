@@ -1,4 +1,3 @@
-from ..wire.invocation cimport Invocation
 from ..wire.requests cimport Post
 
 cimport cython
@@ -15,5 +14,5 @@ cdef class Journal:
     cdef list _free
 
     @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)
-    cpdef begin(self, Invocation invocation)
+    cpdef Py_ssize_t note(self, str invocation_request_id, str invocation_nonce) except -1
     cpdef end(self, Post post)

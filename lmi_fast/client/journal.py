@@ -105,21 +105,20 @@ class Journal:
         """How often one was, all processes together."""
         return int.from_bytes(self.memory[_RESTARTS], "big")
 
-    def begin(self, invocation: Invocation) -> None:
-        """Notes an invocation that has come."""
+    def note(self, invocation_request_id: str, invocation_nonce: str) -> int:
+        """Notes an invocation that has come, or is coming: where; 0 for nowhere."""
         self.memory[self.received] = 0  # the buffer has nothing to tell any more
-        request_id = invocation.request_id.encode()
-        nonce = (invocation.invocation_id or "").encode()
+        request_id, nonce = invocation_request_id.encode(), invocation_nonce.encode()
         id_size, nonce_size = len(request_id), len(nonce)
         if not self._free or id_size > _MAX_ID or nonce_size > _MAX_NONCE:
-            return
+            return 0
         start = self._free.pop()
         middle = start + 2 + id_size
         self.memory[start + 2 : middle] = request_id
         self.memory[middle : middle + nonce_size] = nonce
         self.memory[start + 1] = nonce_size
         self.memory[start] = id_size
-        invocation.record = start
+        return start
 
     def end(self, post: Post) -> None:
         """Strikes out the invocation that `post` has answered."""

@@ -37,6 +37,7 @@ cdef class Pool:
     cpdef answer_only(self, Post post)
     @cython.locals(line=PostLine)
     cdef send(self, Post post, Slot then_park)
+    cdef coming(self, Slot slot, Reply reply)
     cdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
 
@@ -72,6 +73,7 @@ cdef class Slot(Owner):
     cdef bint _parked
     cdef double began
     cdef double ended
+    cdef Py_ssize_t record
 
     @cython.locals(invocation=Invocation)
     cpdef replied(self, Reply reply)

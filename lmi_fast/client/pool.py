@@ -103,8 +103,14 @@ class Pool:
         counts.bytes_received += len(invocation.event)
         slot.began = monotonic()
         if self._journal is not None:
-            self._journal.begin(invocation)
+            invocation.record = slot.record or self._journal.note(invocation.request_id, invocation.invocation_id or "")
+            slot.record = 0
         self.received(invocation)
+
+    def coming(self, slot: Slot, reply: Reply) -> None:
+        """The head of an event has come to `slot`: should the process end before the rest has, others shall know."""
+        if self._journal is not None:
+            slot.record = self._journal.note(reply.request_id, reply.invocation_id)
 
     def start(self) -> None:
         """Parks every slot, or takes over the poll that another process has left it."""
@@ -246,6 +252,7 @@ class Slot(Owner):
         "_strange_answer",
         "began",
         "ended",
+        "record",
     )
 
     def __init__(self, pool: Pool, number: int) -> None:
@@ -258,6 +265,7 @@ class Slot(Owner):
         self._retry: Timer | None = None
         self._post: Post | None = None  # the answer that went before the poll and was not taken yet
         self._parked = False
+        self.record = 0  # where the journal has an event that has come in part
         # For the counts, on the monotonic clock.
         self.began = 0.0  # when its event came
         self.ended = 0.0  # when the answer was there; 0.0: it polls again
@@ -276,6 +284,10 @@ class Slot(Owner):
 
     def dialled(self, sock: socket.socket) -> None:
         self._pool.dialled(self._number, sock)
+
+    def coming(self, reply: Reply) -> None:
+        if not self.record and reply.is_event():
+            self._pool.coming(self, reply)
 
     def park(self) -> None:
         """Asks for the next invocation."""

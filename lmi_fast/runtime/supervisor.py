@@ -273,15 +273,20 @@ class Supervisor:
         from ..client.post_all import post_all
         from .reports import make_report
 
-        posts = []
+        posts, reports = [], []
         for request_id, nonce in open_ones:
             reply = Reply(200, True)
             reply.request_id, reply.invocation_id = request_id, nonce
             report = make_report(FaultError(ErrorType.EXIT, f"{worker} died: {_how(code)}"), request_id)
-            logs.log_report(report.fields, self._config.log_format)
+            reports.append(report)
             posts.append(self._requests.error(Invocation(reply), report.body, report.error_type, report.xray_cause))
-        for error in post_all(self._address, posts, ANSWER).values():
-            if error is not None and getattr(error, "status", 0) != 400:  # it was answered before the worker died
+        errors = post_all(self._address, posts, ANSWER)
+        for post, report in zip(posts, reports, strict=True):
+            error = errors[post]
+            if getattr(error, "status", 0) == 400:
+                continue  # it was answered before the worker died
+            logs.log_report(report.fields, self._config.log_format)
+            if error is not None:
                 _log.warning("an answer was not taken: %s", error)
 
 

@@ -28,10 +28,14 @@ def invocation(request_id: str, nonce: str = "") -> Invocation:
     )
 
 
+def begin(journal: Journal, one: Invocation) -> None:
+    one.record = journal.note(one.request_id, one.invocation_id or "")
+
+
 def test_what_is_not_answered_is_open(journal: Journal) -> None:
     first, second = invocation("a", "1"), invocation("ü")
-    journal.begin(first)
-    journal.begin(second)
+    begin(journal, first)
+    begin(journal, second)
     assert sorted(journal.open()) == [("a", "1"), ("ü", "")]
     assert not journal.has(SERVED)
     journal.end(REQUESTS.response(first, b"{}", "application/json"))
@@ -43,13 +47,13 @@ def test_what_is_not_answered_is_open(journal: Journal) -> None:
 def test_there_is_room_for_so_many_and_not_for_absurd_ids(journal: Journal) -> None:
     many = [invocation(str(number)) for number in range(20)]
     for one in many:
-        journal.begin(one)
+        begin(journal, one)
     assert len(journal.open()) == 8
     for one in many:
         journal.end(REQUESTS.response(one, b"", "x"))
     assert journal.open() == []
     for absurd in (invocation("x" * 181), invocation("y", "z" * 73), invocation("é" * 91)):
-        journal.begin(absurd)
+        begin(journal, absurd)
         journal.end(REQUESTS.response(absurd, b"", "x"))
     assert journal.open() == []
 
@@ -80,7 +84,7 @@ def test_an_event_that_was_received_and_not_noted_yet(journal: Journal, name: st
 def test_an_event_that_was_noted_is_not_found_twice(journal: Journal) -> None:
     journal.scratch[: len(EVENT)] = EVENT
     noted = invocation("b-1", "77")
-    journal.begin(noted)
+    begin(journal, noted)
     assert journal.open() == [("b-1", "77")]
     journal.end(REQUESTS.response(noted, b"", "x"))
     assert journal.open() == []
