@@ -20,6 +20,25 @@ def handler(event, context):
 async def handler_async(event, context):
     return {"statusCode": 200, "body": "ok"}
 """,
+    "hooked": """
+import lmi_fast
+
+
+class Hook(lmi_fast.Hooks):
+    def invocation_end(self, context, result, seconds):
+        pass
+
+
+lmi_fast.add_hooks(Hook())
+
+
+def handler(event, context):
+    return {"statusCode": 200, "body": "ok"}
+
+
+async def handler_async(event, context):
+    return {"statusCode": 200, "body": "ok"}
+""",
     "echo": """
 def handler(event, context):
     return event

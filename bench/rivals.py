@@ -19,7 +19,7 @@ from typing import Literal
 from bench import handlers
 from bench.places import CACHE, RIVALS, ROOT, Unavailable, compiled
 
-Work = Literal["plain", "echo", "boto", "sleep"]
+Work = Literal["plain", "hooked", "echo", "boto", "sleep"]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -81,7 +81,7 @@ class Runtime:
         return Path(task_root) if task_root else None
 
 
-PYTHON_WORKS: tuple[Work, ...] = ("plain", "echo", "boto", "sleep")
+PYTHON_WORKS: tuple[Work, ...] = ("plain", "hooked", "echo", "boto", "sleep")
 
 
 def lmi_fast(name: str, handler: str, **env: str) -> Runtime:

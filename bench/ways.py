@@ -13,17 +13,23 @@ SLOTS = 16
 _IDLE = 1.0  # seconds
 
 _HANDLERS = {"async": "handler_async", "sync": "handler"}
+HOOKED = "one process, with a hook"
 _OFF = {
     "LMI_FAST_DEADLINE": "off",
     "LMI_FAST_BLOCKED_MS": "0",
     "LMI_FAST_STRAY_MS": "0",
     "LMI_FAST_EXTENSION": "off",
 }
+# What observing costs: of which only hooks are about single invocations, and records of the metrics about time.
+_UNOBSERVED = {"LMI_FAST_PRINT": "raw", "LMI_FAST_INHERIT": "off", "LMI_FAST_ADAPT": "off"}
 _WAYS: dict[str, dict[str, str]] = {
     "one process": {},
     "one process, without deadlines": {"LMI_FAST_DEADLINE": "off"},
     "one process, without the watchdog": {"LMI_FAST_BLOCKED_MS": "0"},
     "one process, without deadlines, watchdog, strays, extension": _OFF,
+    "one process, without records of prints, inheriting, adapters": _UNOBSERVED,
+    "one process, with metrics every second": {"LMI_FAST_METRICS_S": "1"},
+    HOOKED: {},
     "one worker, supervised": {"LMI_FAST_PROCESSES": "1"},
     "two workers": {"LMI_FAST_PROCESSES": "2"},
     "two workers, preloaded": {"LMI_FAST_PROCESSES": "2", "LMI_FAST_PRELOAD": "on"},
@@ -53,7 +59,7 @@ def measure(session: Session) -> list[Sample]:
 
 
 def _sample(session: Session, runtime: Runtime) -> Sample:
-    with Bout(runtime, SLOTS) as bout:
+    with Bout(runtime, SLOTS, work="hooked" if runtime.name.endswith(HOOKED) else "plain") as bout:
         rate = bout.warm(session.seconds / 2)
         run = bout.run(max(4 * SLOTS, int(rate * session.seconds)))
         before = bout.cpu_ns()

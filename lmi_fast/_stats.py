@@ -13,13 +13,13 @@ class Stats(NamedTuple):
     uptime: float
     """Since it began to poll."""
     in_flight: int
-    """Now: invocations whose handlers run and that have no answer yet."""
+    """Now: invocations that have no answer yet."""
     parked: int
     """Now: polls that wait at the Runtime API, which are invocations that would be taken at once."""
     invocations: int
     """How many came."""
     answered: int
-    """How many handlers have ended."""
+    """How many of them have an answer, be it a result or an error report."""
     errors: int
     """How many were answered with an error report."""
     timed_out: int
@@ -35,7 +35,7 @@ class Stats(NamedTuple):
     repark_max: float
     """The longest of these."""
     handler_mean: float
-    """From the arrival of an event until its handler had ended."""
+    """From the arrival of an event until its answer is there."""
     handler_max: float
     """The longest of these."""
     loop_lag: float

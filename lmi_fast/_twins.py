@@ -30,6 +30,7 @@ ONE_SOURCE = (
     "wire.codec",
     "client.meaning",
     "client.connection",
+    "client.counts",
     "client.journal",
     "client.pool",
     "client.reactor",

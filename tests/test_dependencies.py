@@ -28,7 +28,10 @@ LAYERS = [
     {"__init__", "__main__"},
 ]
 # Beside the core: nothing of it imports them, and they import only this.
-OPTIONAL = {"emulator": {"errors"}, "observe": {"_stats", "config", "context", "hooks", "runtime"}}
+OPTIONAL = {
+    "emulator": {"errors"},
+    "observe": {"_stats", "_version", "config", "context", "errors", "hooks", "runtime"},
+}
 
 # Who may import what from outside. Of the standard library only what is a decision.
 ONLY_IN = {

@@ -226,7 +226,8 @@ def test_shutdown(tmp_path: Path, a: str, whole_group: bool) -> None:
         assert kinds == ["error", "error", "response", "response"]
         assert served.exit_code() == 0
         assert time.monotonic() - began < 0.6
-        assert {int(line.split()[-1]) for line in served.output.splitlines() if "closed by" in line} == workers
+        messages = [str(record.get("message")) for record in served.records()]
+        assert {int(message.split()[-1]) for message in messages if "closed by" in message} == workers
 
 
 def test_a_worker_that_does_not_end_is_killed(tmp_path: Path) -> None:
@@ -357,6 +358,9 @@ def test_an_event_that_was_read_in_part_is_answered_for(tmp_path: Path, a: str, 
             partial = served.api.invoke("x" * size, request_id=request_id)
             gate.wait_reached(TIMEOUT)
             (worker,) = {served.result(0.0) for _ in range(5)}
+            served.api.wait_for_polls(2, TIMEOUT)
+            while "\nState:\tS" not in Path(f"/proc/{worker}/status").read_text():
+                pass  # it has read all there is
             os.kill(worker, signal.SIGKILL)
             assert partial.result(5).error_type == "Runtime.ExitError"
             gate.open()

@@ -298,12 +298,11 @@ class Connection:
         # Neither is one that was answered before it had sent all.
         if not reply.keep_alive or self._unsent or not (self.awaited or self._reader.is_idle()):
             self.close()
+        elif self.awaited and self._reader.is_idle():
+            self._note(self.awaited)  # before anything else: should the process end now, another one has them
         self._owner.replied(reply)
-        if self.awaited:
-            if not self._reader.is_idle():
-                self._deliver_what_is_there()
-            elif not self._unsent:
-                self._note(self.awaited)
+        if self.awaited and not self._reader.is_idle():
+            self._deliver_what_is_there()
 
     def _deliver_what_is_there(self) -> None:
         """The reply to the second of two requests often comes with the first, whole or in part."""

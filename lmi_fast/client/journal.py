@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .address import SCRATCH_SIZE
 

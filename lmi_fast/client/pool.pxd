@@ -4,6 +4,7 @@ from ..wire.invocation cimport Invocation
 from ..wire.reply cimport Reply
 from ..wire.requests cimport Post, Requests
 from .connection cimport Connection, Owner
+from .counts cimport Counts
 from .journal cimport Journal
 from .meaning cimport read_next, refusal
 
@@ -30,36 +31,16 @@ cdef class Pool:
     cdef readonly Counts counts
 
     cdef dialled(self, Py_ssize_t slot, sock)
-    @cython.locals(counts=Counts)
     cdef came(self, Slot slot, Invocation invocation)
     @cython.locals(size=Py_ssize_t)
     cpdef answer(self, Slot slot, Post post)
-    cpdef answer_only(self, Post post)
+    @cython.locals(size=Py_ssize_t)
+    cpdef answer_only(self, Slot slot, Post post)
     @cython.locals(line=PostLine)
     cdef send(self, Post post, Slot then_park)
     cdef coming(self, Slot slot, Reply reply)
     cdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
-
-
-@cython.no_gc
-cdef class Counts:
-    cdef readonly Py_ssize_t invocations
-    cdef public Py_ssize_t bytes_received
-    cdef public Py_ssize_t bytes_sent
-    cdef readonly Py_ssize_t handlers
-    cdef readonly double handling
-    cdef readonly double handler_max
-    cdef readonly Py_ssize_t reparks
-    cdef readonly double reparking
-    cdef readonly double repark_max
-    cdef public double empty_since
-    cdef readonly double saturated
-
-    @cython.locals(now=double, took=double)
-    cdef handled(self, Slot slot, Py_ssize_t size)
-    @cython.locals(now=double, took=double)
-    cdef parked(self, Slot slot, bint first)
 
 
 cdef class Slot(Owner):

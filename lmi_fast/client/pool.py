@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context as Variables
-from time import monotonic
 
 from ..errors import ApiProtocolError, RuntimeApiError
 from ..wire.invocation import Invocation
@@ -30,6 +29,7 @@ from ..wire.requests import Post, Requests
 from .address import GONE_MS, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
+from .counts import Counts
 from .journal import Journal
 from .meaning import (
     LARGE_ANSWER,
@@ -98,10 +98,7 @@ class Pool:
     def came(self, slot: Slot, invocation: Invocation) -> None:
         """An event came to `slot`."""
         invocation.slot = slot
-        counts = self.counts
-        counts.invocations += 1
-        counts.bytes_received += len(invocation.event)
-        slot.began = monotonic()
+        slot.began = self.counts.came(len(invocation.event))
         if self._journal is not None:
             invocation.record = slot.record or self._journal.note(invocation.request_id, invocation.invocation_id or "")
             slot.record = 0
@@ -110,7 +107,7 @@ class Pool:
     def coming(self, slot: Slot, reply: Reply) -> None:
         """The head of an event has come to `slot`: should the process end before the rest has, others shall know."""
         if self._journal is not None:
-            slot.record = self._journal.note(reply.request_id, reply.invocation_id)
+            slot.record = self._journal.note(reply.request_id or "", reply.invocation_id or "")
 
     def start(self) -> None:
         """Parks every slot, or takes over the poll that another process has left it."""
@@ -122,7 +119,7 @@ class Pool:
         size = len(post.body)
         self._owed += 1
         self._under_way += size
-        self.counts.handled(slot, size)
+        slot.ended = self.counts.answered(slot.began, size)
         if not self._park_first or size >= LARGE_ANSWER or self._under_way >= MUCH_UNDER_WAY:
             self.send(post, slot)
         elif self.parked >= self._enough and size < SMALL_ANSWER and not self.stopping:
@@ -131,11 +128,12 @@ class Pool:
             slot.park()
             self.send(post, None)
 
-    def answer_only(self, post: Post) -> None:
+    def answer_only(self, slot: Slot, post: Post) -> None:
         """Sends `post` and leaves its slot empty; to be parked by hand."""
+        size = len(post.body)
         self._owed += 1
-        self.counts.bytes_sent += len(post.body)
-        self._under_way += len(post.body)
+        self._under_way += size
+        slot.ended = self.counts.answered(slot.began, size)
         self.send(post, None)
 
     def send(self, post: Post, then_park: Slot | None) -> None:
@@ -180,62 +178,6 @@ class Pool:
             slot.close()
         for line in self._lines:
             line.close()
-
-
-class Counts:
-    """What has happened so far. Times are in seconds, moments on the monotonic clock."""
-
-    __slots__ = (
-        "bytes_received",
-        "bytes_sent",
-        "empty_since",
-        "handler_max",
-        "handlers",
-        "handling",
-        "invocations",
-        "repark_max",
-        "reparking",
-        "reparks",
-        "saturated",
-    )
-
-    def __init__(self) -> None:
-        self.invocations = 0
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.handlers = 0  # that have ended
-        self.handling = 0.0  # from the arrival of an event until its answer is there
-        self.handler_max = 0.0
-        self.reparks = 0
-        self.reparking = 0.0  # from there until the slot's next poll is parked
-        self.repark_max = 0.0
-        self.empty_since = 0.0  # no poll is parked; 0.0: some are
-        self.saturated = 0.0  # how long none was, before that
-
-    def handled(self, slot: Slot, size: int) -> None:
-        """The answer to what came to `slot` is there: so many bytes."""
-        now = monotonic()
-        took = now - slot.began
-        self.bytes_sent += size
-        self.handlers += 1
-        self.handling += took
-        if took > self.handler_max:
-            self.handler_max = took
-        slot.ended = now
-
-    def parked(self, slot: Slot, first: bool) -> None:
-        """The poll of `slot` is; `first`: no other one was."""
-        now = monotonic()
-        if slot.ended:
-            took = now - slot.ended
-            slot.ended = 0.0
-            self.reparks += 1
-            self.reparking += took
-            if took > self.repark_max:
-                self.repark_max = took
-        if first and self.empty_since:
-            self.saturated += now - self.empty_since
-            self.empty_since = 0.0
 
 
 class Slot(Owner):
@@ -318,9 +260,10 @@ class Slot(Owner):
             self._parked = parked
             pool.parked += 1 if parked else -1
             if parked:
-                pool.counts.parked(self, pool.parked == 1)
+                pool.counts.parked(self.ended, pool.parked == 1)
+                self.ended = 0.0
             elif not pool.parked:
-                pool.counts.empty_since = monotonic()
+                pool.counts.emptied()
 
     def replied(self, reply: Reply) -> None:
         post = self._post

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from typing import Any
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from ..context import CURRENT
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _MISSING = object()
+_CONTEXT = object()  # in place of the context itself, which would wait for the garbage collector if it had itself
 _KEPT = "_lmi_fast_kept"  # of a context: what its invocation has of such attributes
+_beginning = threading.RLock()  # for the first value of an invocation: it may be asked for by several of its threads
 
 
 class PerInvocation:
     """A descriptor. Outside of invocations it is a plain attribute; each invocation begins with a copy of that.
 
-    What an invocation sets is seen by all its tasks and threads, by nobody else, and gone with it.
+    What an invocation sets is seen by all its tasks and threads, by nobody else, and gone with it. Objects that have
+    the same value outside, a dict that is handed round, have the same copy of it too.
     """
 
     def __init__(self, begin: Callable[[Any], Any] = copy.copy, default: object = _MISSING) -> None:
@@ -35,16 +42,22 @@ class PerInvocation:
             return self._outside(instance)
         found = kept.get((id(instance), self._name))
         if found is None:
-            # The instance is kept too: as long as it lives its id is nobody else's.
-            found = kept[id(instance), self._name] = (instance, self._begin(self._outside(instance)))
-        return found[1]
+            outside = self._outside(instance)
+            found = kept.get(id(outside))
+            if found is None:
+                with _beginning:
+                    # What has the id is kept too: as long as it lives the id is nobody else's.
+                    found = kept.get(id(outside)) or kept.setdefault(id(outside), (outside, self._begin(outside)))
+        return CURRENT.get() if found[1] is _CONTEXT else found[1]
 
     def __set__(self, instance: Any, value: Any) -> None:
         kept = kept_here()
-        if kept is None:
+        # An object that an invocation makes may be for all: modules are imported within handlers too. So the value it
+        # is made with is the one outside.
+        if kept is None or self._name not in instance.__dict__:
             instance.__dict__[self._name] = value
         else:
-            kept[id(instance), self._name] = (instance, value)
+            kept[id(instance), self._name] = (instance, _to_keep(value))
 
     def __delete__(self, instance: Any) -> None:
         kept = kept_here()
@@ -60,6 +73,17 @@ class PerInvocation:
         return value
 
 
+class OfInvocation(PerInvocation):
+    """One that is nobody's outside of invocations: what the first of them sets is its own as well."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        kept = kept_here()
+        if kept is None:
+            instance.__dict__[self._name] = value
+        else:
+            kept[id(instance), self._name] = (instance, _to_keep(value))
+
+
 def kept_here() -> dict[Any, Any] | None:
     """Where the invocation that is running here keeps such values; None outside of one."""
     context = CURRENT.get(None)
@@ -69,58 +93,47 @@ def kept_here() -> dict[Any, Any] | None:
     return kept
 
 
-def keep_per_invocation(kind: type, names: Iterable[str], begin: Callable[[Any], Any] = copy.copy) -> None:
+def _to_keep(value: Any) -> Any:
+    return _CONTEXT if value is CURRENT.get(None) else value
+
+
+def keep_per_invocation(
+    kind: type,
+    names: Iterable[str],
+    begin: Callable[[Any], Any] = copy.copy,
+    descriptor: type[PerInvocation] = PerInvocation,
+) -> None:
     """Makes these attributes of a class's instances such ones; those that have been set are the values outside."""
     for name in names:
-        default = kind.__dict__.get(name, _MISSING)
-        descriptor = PerInvocation(begin, default)
-        descriptor.__set_name__(kind, name)
-        setattr(kind, name, descriptor)
+        attribute = descriptor(begin, kind.__dict__.get(name, _MISSING))
+        attribute.__set_name__(kind, name)
+        setattr(kind, name, attribute)
 
 
-class InvocationDict(MutableMapping[Any, Any]):
-    """A dict that is handed round between objects, and is another one in each invocation.
+def same(value: Any) -> Any:
+    """To begin with the very value that is outside."""
+    return value
 
-    Not a subclass of dict: dict(x) and **x would take what that has inside.
-    """
 
-    def __init__(self, values: dict[Any, Any] | None = None, *, take: bool = False) -> None:
-        """`values` are those outside of invocations, and what each begins with; `take`: what the first begins with."""
-        self._outside = {} if values is None else values
-        self._take = take
+def taken(values: Any) -> Any:
+    """To begin with what has been collected outside, which is then this invocation's and no other's."""
+    mine = copy.copy(values)
+    values.clear()
+    return mine
 
-    def _here(self) -> dict[Any, Any]:
-        kept = kept_here()
-        if kept is None:
-            return self._outside
-        found = kept.get(id(self))
-        if found is None:
-            found = kept[id(self)] = (self, dict(self._outside))
-            if self._take:
-                self._outside.clear()
-        here: dict[Any, Any] = found[1]
-        return here
 
-    def __getitem__(self, key: Any) -> Any:
-        return self._here()[key]
+def outside(function: F) -> F:
+    """`function`, to run as it would outside of invocations: what it sets is there for all."""
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._here()[key] = value
+    @functools.wraps(function)
+    def run_outside(*args: Any, **kwargs: Any) -> Any:
+        token = CURRENT.set(cast("Any", None))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            CURRENT.reset(token)
 
-    def __delitem__(self, key: Any) -> None:
-        del self._here()[key]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._here()))
-
-    def __len__(self) -> int:
-        return len(self._here())
-
-    def copy(self) -> dict[Any, Any]:
-        return dict(self._here())
-
-    def __repr__(self) -> str:
-        return repr(self._here())
+    return cast("F", run_outside)
 
 
 def class_attributes_per_invocation(kind: type, names: Iterable[str]) -> None:
@@ -130,8 +143,7 @@ def class_attributes_per_invocation(kind: type, names: Iterable[str]) -> None:
     """
     space: dict[str, Any] = {}
     for name in names:
-        outside = kind.__dict__.get(name, _MISSING)
-        shared = _Shared(kind, name, outside)
+        shared = _Shared(kind, name, kind.__dict__.get(name, _MISSING))
         setattr(kind, name, shared)
         space[name] = shared
     # Its own metaclass stays the base: of ABCs, for one.
@@ -142,15 +154,17 @@ def class_attributes_per_invocation(kind: type, names: Iterable[str]) -> None:
 class _Shared:
     """Such an attribute: of the class, in its metaclass, and of its instances."""
 
-    def __init__(self, kind: type, name: str, outside: object) -> None:
+    def __init__(self, kind: type, name: str, value: object) -> None:
         self._key = (id(kind), name)
         self._kind = kind
         self._name = name
-        self._value = outside
+        self._value = value
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         kept = kept_here()
         value = self._value if kept is None else kept.get(self._key, self._value)
+        if value is _CONTEXT:
+            return CURRENT.get()
         if value is _MISSING:
             raise AttributeError(f"{self._kind.__name__} has no attribute {self._name!r}", name=self._name)
         return value
@@ -160,4 +174,4 @@ class _Shared:
         if kept is None:
             self._value = value
         else:
-            kept[self._key] = value
+            kept[self._key] = _to_keep(value)

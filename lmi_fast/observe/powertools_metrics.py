@@ -7,43 +7,44 @@ flushed when an async handler had only been called.
 from __future__ import annotations
 
 import functools
+import threading
 from types import ModuleType
 from typing import Any
 
-from ..context import CURRENT
 from ..runtime.handler import is_async
-from .per_invocation import InvocationDict, keep_per_invocation
+from .per_invocation import keep_per_invocation, outside, taken
+
+# Dimensions that are set at import are in every invocation; metrics that are added there are flushed once.
+LASTING = ("dimension_set", "default_dimensions")
+COLLECTED = ("metric_set", "metadata_set")
 
 
 def adapt_provider(module: ModuleType) -> None:
     """Of aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch."""
     provider = module.AmazonCloudWatchEMFProvider
-    keep_per_invocation(provider, ["timestamp", "dimension_sets"])
-    init = provider.__init__
-
-    @functools.wraps(init)
-    def init_per_invocation(self: Any, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        if CURRENT.get(None) is None:  # else it is this invocation's alone
-            for name in ("metric_set", "dimension_set", "metadata_set"):
-                values = getattr(self, name)
-                if not isinstance(values, InvocationDict):
-                    setattr(self, name, InvocationDict(values, take=name != "dimension_set"))
-
-    provider.__init__ = init_per_invocation
+    keep_per_invocation(provider, ["timestamp", "dimension_sets", *LASTING])
+    keep_per_invocation(provider, COLLECTED, taken)
+    provider.__init__ = outside(provider.__init__)
 
 
 def adapt_metrics(module: ModuleType) -> None:
-    """Of aws_lambda_powertools.metrics.metrics: what all Metrics() share."""
-    metrics = module.Metrics
-    metrics._metrics = InvocationDict(metrics._metrics, take=True)
-    metrics._metadata = InvocationDict(metrics._metadata, take=True)
-    metrics._dimensions = InvocationDict(metrics._dimensions)
+    """Of aws_lambda_powertools.metrics.metrics: each has the dicts of its provider, which are those of all."""
+    keep_per_invocation(module.Metrics, LASTING)
+    keep_per_invocation(module.Metrics, COLLECTED, taken)
+    # One that is made within an invocation hands on the dicts of all, not those of this invocation.
+    module.Metrics.__init__ = outside(module.Metrics.__init__)
+
+
+def adapt_datadog(module: ModuleType) -> None:
+    """Of aws_lambda_powertools.metrics.provider.datadog.datadog."""
+    keep_per_invocation(module.DatadogProvider, ["metric_set"], taken)
+    keep_per_invocation(module.DatadogProvider, ["default_tags"])
 
 
 def adapt_decorator(module: ModuleType) -> None:
     """Of aws_lambda_powertools.metrics.provider.base."""
-    log = module.BaseProvider.log_metrics
+    log, add_cold_start = module.BaseProvider.log_metrics, module.BaseProvider._add_cold_start_metric
+    lock = threading.Lock()
 
     @functools.wraps(log)
     def log_metrics(self: Any, lambda_handler: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -61,7 +62,13 @@ def adapt_decorator(module: ModuleType) -> None:
 
         return decorate
 
+    @functools.wraps(add_cold_start)
+    def add_cold_start_once(self: Any, context: Any) -> None:
+        with lock:  # it asks whether it is the first, prints, and notes that it was
+            add_cold_start(self, context)
+
     module.BaseProvider.log_metrics = log_metrics
+    module.BaseProvider._add_cold_start_metric = add_cold_start_once
 
 
 def _raises(error: BaseException) -> Any:

@@ -30,13 +30,25 @@ LIBRARIES = {
     "aws_lambda_powertools.logging.logger": ("powertools_logger", "adapt_logger"),
     "aws_lambda_powertools.metrics.provider.base": ("powertools_metrics", "adapt_decorator"),
     "aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch": ("powertools_metrics", "adapt_provider"),
-    "aws_lambda_powertools.metrics.provider.datadog.datadog": ("powertools_metrics", "adapt_provider"),
+    "aws_lambda_powertools.metrics.provider.datadog.datadog": ("powertools_metrics", "adapt_datadog"),
     "aws_lambda_powertools.metrics.metrics": ("powertools_metrics", "adapt_metrics"),
     "aws_lambda_powertools.tracing.tracer": ("powertools_tracer", "adapt"),
+    "aws_lambda_powertools.middleware_factory.factory": ("powertools_threads", "adapt"),
     "aws_lambda_powertools.event_handler.api_gateway": ("powertools_router", "adapt"),
+    "aws_lambda_powertools.event_handler.middlewares.async_utils": ("powertools_router", "adapt_middlewares"),
+    "aws_lambda_powertools.event_handler.graphql_appsync.router": ("powertools_router", "adapt_appsync"),
+    "aws_lambda_powertools.event_handler.events_appsync.router": ("powertools_router", "adapt_appsync"),
+    "aws_lambda_powertools.event_handler.bedrock_agent_function": ("powertools_router", "adapt_bedrock"),
     "aws_lambda_powertools.utilities.batch.base": ("powertools_batch", "adapt"),
+    "aws_lambda_powertools.shared.cache_dict": ("powertools_idempotency", "adapt_cache"),
     "aws_lambda_powertools.utilities.idempotency.config": ("powertools_idempotency", "adapt_config"),
+    "aws_lambda_powertools.utilities.idempotency.persistence.base": ("powertools_idempotency", "adapt_persistence"),
+    "aws_lambda_powertools.utilities.idempotency.base": ("powertools_idempotency", "adapt_handler"),
     "aws_lambda_powertools.utilities.idempotency.idempotency": ("powertools_idempotency", "adapt_decorators"),
+}
+# A module, and the function of one in observe/ that knows what of it cannot be called in some handlers.
+WARNINGS = {
+    "aws_lambda_powertools.utilities.batch.decorators": ("powertools_batch", "warn_about"),
 }
 
 _log = logging.getLogger("lmi_fast")
@@ -48,6 +60,16 @@ def adapt_on_import(adapters: dict[str, tuple[str, str]]) -> None:
         if name in sys.modules:
             _adapt(sys.modules[name], adapters[name])
     sys.meta_path.insert(0, _Finder(adapters))
+
+
+def warn_about(handler: Any) -> None:
+    """Logs what can be told of a handler before it is called: that something it has imported will not work in it."""
+    for name, (where, function) in WARNINGS.items():
+        if name in sys.modules:
+            try:
+                getattr(import_module(f"lmi_fast.observe.{where}"), function)(handler, sys.modules[name])
+            except Exception:  # of a version that is not known
+                _log.debug("cannot look for calls of %s", name, exc_info=True)
 
 
 def _adapt(module: ModuleType, adapter: tuple[str, str]) -> None:

@@ -6,6 +6,7 @@ API and exit immediately" (Building a custom runtime, AWS Lambda developer guide
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Seconds that one process may take to report; more than posting it does.
 REPORTING = 3.0
+# Seconds for what is registered with atexit.
+EXITING = 1.0
 
 
 class InitPhase:
@@ -76,9 +79,21 @@ def exit_at_once(code: int) -> NoReturn:
     """Ends the process without waiting for the threads the user's code has left.
 
     An interpreter that ends by itself joins them: the environment would hang in its init phase, or be killed at last.
+    What is registered with atexit may wait for others too, as multiprocessing does for its children: not for long.
     """
+    _thread.start_new_thread(_exit_later, (code,))
+    if (pools := sys.modules.get("concurrent.futures.process")) is not None:
+        pools._python_exit()  # or multiprocessing waits for children that wait for work
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    os._exit(code)
+
+
+def _exit_later(code: int) -> None:
+    time.sleep(EXITING)
+    if (multiprocessing := sys.modules.get("multiprocessing")) is not None:
+        for child in multiprocessing.active_children():
+            child.kill()
     os._exit(code)

@@ -75,5 +75,5 @@ def tell(hooks: Iterable[Hooks], what: str, *args: Any) -> None:
     for one in hooks:
         try:
             getattr(one, what)(*args)
-        except Exception:
+        except BaseException:  # SystemExit too: the invocation is to be answered
             _log.exception("the hook %s.%s() failed", type(one).__name__, what)

@@ -39,6 +39,8 @@ class InvocationFilter(logging.Filter):
     """Gives each record the request id and the tenant of the invocation it was made in."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "aws_request_id", None):
+            return True  # it comes out of a queue, and was through a filter like this before
         context = CURRENT.get(None)
         record.aws_request_id = context.aws_request_id if context is not None else ""
         record.tenant_id = context.tenant_id if context is not None else None

@@ -153,7 +153,7 @@ class Running:
         if len(self._overdue) < len(self._pool.slots):
             self._pool.answer(invocation.slot, post)
         else:
-            self._pool.answer_only(post)
+            self._pool.answer_only(invocation.slot, post)
             self._empty.append(invocation.slot)
         self._overdue[invocation] = handle
         self._late(handle)
