@@ -21,7 +21,7 @@ TWINS = {
     "lmi_fast.wire._http1_c": "lmi_fast/wire/_http1_c.pyx",
     "lmi_fast.client._stream_c": "lmi_fast/client/_stream_c.pyx",
     "lmi_fast.client.meaning": "lmi_fast/client/meaning.py",
-    "lmi_fast.client.counts": "lmi_fast/client/counts.py",
+    "lmi_fast.client._counts_c": "lmi_fast/client/_counts_c.pyx",
     "lmi_fast.client.connection": "lmi_fast/client/connection.py",
     "lmi_fast.client.journal": "lmi_fast/client/journal.py",
     "lmi_fast.client.pool": "lmi_fast/client/pool.py",

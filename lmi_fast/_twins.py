@@ -21,7 +21,7 @@ from .errors import ConfigError
 VARIABLE = "LMI_FAST_TWINS"
 MODES = ("auto", "pure", "compiled", "h11")
 
-TWO_SOURCES = ("wire._http1", "client._stream", "runtime._system", "runtime._watch")
+TWO_SOURCES = ("wire._http1", "client._counts", "client._stream", "runtime._system", "runtime._watch")
 ONE_SOURCE = (
     "wire.reply",
     "wire.invocation",
@@ -30,7 +30,6 @@ ONE_SOURCE = (
     "wire.codec",
     "client.meaning",
     "client.connection",
-    "client.counts",
     "client.journal",
     "client.pool",
     "client.reactor",

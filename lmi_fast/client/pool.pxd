@@ -4,7 +4,7 @@ from ..wire.invocation cimport Invocation
 from ..wire.reply cimport Reply
 from ..wire.requests cimport Post, Requests
 from .connection cimport Connection, Owner
-from .counts cimport Counts
+from ._counts_c cimport Counts as FastCounts
 from .journal cimport Journal
 from .meaning cimport read_next, refusal
 
@@ -28,7 +28,7 @@ cdef class Pool:
     cdef Py_ssize_t _owed
     cdef Py_ssize_t _under_way
     cdef object _when_settled
-    cdef readonly Counts counts
+    cdef readonly FastCounts counts
 
     cdef dialled(self, Py_ssize_t slot, sock)
     cdef came(self, Slot slot, Invocation invocation)

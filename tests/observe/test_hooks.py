@@ -134,4 +134,4 @@ def test_default_mode_has_them_too(tmp_path: Path) -> None:
         assert served.stop() == 0
     assert [entry[0] for entry in first] == ["cold_start", "start"]
     assert [entry[0] for entry in second] == ["cold_start", "start", "end", "start"]
-    assert "shutdown None 6" in served.output
+    assert "shutdown None 5" in served.output

@@ -1,7 +1,3 @@
-cimport cython
-
-
-@cython.no_gc
 cdef class Counts:
     cdef readonly Py_ssize_t invocations
     cdef readonly Py_ssize_t answers
@@ -15,9 +11,7 @@ cdef class Counts:
     cdef readonly double empty_since
     cdef readonly double saturated
 
-    cdef double came(self, Py_ssize_t size) except -1.0
-    @cython.locals(now=double, took=double)
-    cdef double answered(self, double began, Py_ssize_t size) except -1.0
-    @cython.locals(now=double, took=double)
-    cdef parked(self, double ended, bint first)
-    cdef emptied(self)
+    cpdef double came(self, Py_ssize_t size) noexcept
+    cpdef double answered(self, double began, Py_ssize_t size) noexcept
+    cpdef void parked(self, double ended, bint first) noexcept
+    cpdef void emptied(self) noexcept
