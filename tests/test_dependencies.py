@@ -146,9 +146,10 @@ def modules_after(code: str, **environ: str) -> set[str]:
 
 
 def test_what_is_not_needed_is_not_imported() -> None:
-    names = ("runtime", "thread_driver", "invoker", "service", "trouble")
+    names = ("runtime", "thread_driver", "invoker", "service", "trouble", "adapters", "prints", "trace_environ")
     loaded = modules_after("import " + ", ".join(f"lmi_fast.runtime.{name}" for name in names))
     assert not loaded & {"asyncio", "uvloop", "h11", "lmi_fast.emulator", "http.client"}
-    assert not loaded & {"msgspec", "typing", "json", "decimal", "dataclasses"}, "not before the first poll"
+    late = {"msgspec", "typing", "json", "decimal", "dataclasses", "inspect", "shlex", "importlib.abc"}
+    assert not loaded & late, "not before the first poll"
     loaded = modules_after("import lmi_fast")
     assert not loaded & {"msgspec", "logging", "asyncio", "uvloop", "h11"}

@@ -8,7 +8,6 @@ variables of whoever reads. Outside of an invocation os.environ is what it alway
 from __future__ import annotations
 
 import os
-import shlex
 
 from ..context import CURRENT
 
@@ -78,6 +77,8 @@ def share_trace_ids() -> None:
     def system_with_trace_id(command: Any) -> int:
         context = CURRENT.get(None)
         if context is not None and context.trace_id is not None:
+            import shlex  # re, which it imports, costs start-up time
+
             command = f"export {TRACE_ID}={shlex.quote(context.trace_id)}\n{os.fsdecode(command)}"
         return system(command)
 
