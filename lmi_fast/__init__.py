@@ -5,6 +5,7 @@ run(handler)                           the same from a main program of yours
 @lifespan                              what to do before the first invocation and after the last
 current()                              the context of the invocation that is running here
 Context                                the second argument of a handler
+StreamingResponse                      an answer that is sent while it is made
 Hooks, add_hooks()                     be told of invocations, and of the life of the process
 Stats, stats()                         how this process serves, in numbers
 COMPILED, twins()                      which implementation is live
@@ -31,6 +32,7 @@ from .errors import (
     RuntimeApiError,
 )
 from .hooks import Hooks, add_hooks
+from .streaming import StreamingResponse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ __all__ = [
     "NoInvocationError",
     "RuntimeApiError",
     "Stats",
+    "StreamingResponse",
     "__version__",
     "add_hooks",
     "current",

@@ -32,7 +32,7 @@ class Hooks:
         """The handler is about to be called. `event` is None where it could not be decoded, and no handler is."""
 
     def invocation_end(self, context: Context, result: object, seconds: float) -> None:
-        """The handler returned `result`, `seconds` after its start."""
+        """The handler returned `result`, `seconds` after its start; or its answer was streamed, and is over: None."""
 
     def invocation_error(self, context: Context, error: BaseException, seconds: float) -> None:
         """The invocation failed, in its handler or beside it: its deadline is over, its result cannot be encoded.

@@ -28,6 +28,7 @@ cdef class Pool:
     cdef Py_ssize_t _owed
     cdef Py_ssize_t _under_way
     cdef object _when_settled
+    cdef Slot _then_park
     cdef readonly FastCounts counts
 
     cdef dialled(self, Py_ssize_t slot, sock)
@@ -39,7 +40,9 @@ cdef class Pool:
     @cython.locals(line=PostLine)
     cdef send(self, Post post, Slot then_park)
     cdef coming(self, Slot slot, Reply reply)
-    cdef settled(self, Post post, error)
+    cpdef begin_stream(self)
+    cpdef end_stream(self, Slot slot, Py_ssize_t size, bint park=*)
+    cpdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)
 
 

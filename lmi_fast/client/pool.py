@@ -88,6 +88,7 @@ class Pool:
         self._owed = 0  # answers that were not taken yet
         self._under_way = 0  # bytes of them
         self._when_settled: Callable[[], object] | None = None
+        self._then_park: Slot | None = None  # when a stream was taken
         self.counts = Counts()
 
     def dialled(self, slot: int, sock: socket.socket) -> None:
@@ -128,6 +129,18 @@ class Pool:
             slot.park()
             self.send(post, None)
 
+    def begin_stream(self) -> None:
+        """An answer is sent piece by piece, on a connection of its own; until it is settled."""
+        self._owed += 1
+
+    def end_stream(self, slot: Slot, size: int, park: bool = True) -> None:
+        """All was sent, so many bytes: parks the slot; in Lambda (default) mode when the platform has it."""
+        slot.ended = self.counts.answered(slot.began, size)
+        if not self._park_first:
+            self._then_park = slot
+        elif park:
+            slot.park()
+
     def answer_only(self, slot: Slot, post: Post) -> None:
         """Sends `post` and leaves its slot empty; to be parked by hand."""
         size = len(post.body)
@@ -149,6 +162,9 @@ class Pool:
         """`post` was taken, or given up for `error`."""
         self._owed -= 1
         self._under_way -= len(post.body)
+        if self._then_park is not None:
+            self._then_park.park()
+            self._then_park = None
         if self._journal is not None:
             self._journal.end(post)
         if not self._owed and self._when_settled is not None:
@@ -232,13 +248,11 @@ class Slot(Owner):
             self._pool.coming(self, reply)
 
     def park(self) -> None:
-        """Asks for the next invocation."""
         if not self._pool.stopping:
             self._set_parked(True)
             self._connection.send(self._pool.next)
 
     def answer(self, post: Post) -> None:
-        """Sends `post` and asks for the next invocation, in one write."""
         self._post = post
         self._connection.send(post.head, post.body, self._pool.next, 2)
 
@@ -384,6 +398,3 @@ class PostLine(Owner):
         if self._retry is not None:
             self._retry.cancel()
         self._connection.close()
-
-    def __repr__(self) -> str:
-        return f"PostLine({self._post!r}, {self._connection!r})"

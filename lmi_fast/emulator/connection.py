@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -53,6 +54,7 @@ class Exchange:
         "request",
         "rule",
         "size",
+        "taker",
         "trailers",
     )
 
@@ -64,6 +66,7 @@ class Exchange:
         self.body = bytearray()
         self.size = 0  # of the body, kept or not
         self.trailers: dict[str, str] = {}
+        self.taker: Callable[[bytes], object] | None = None  # has the body as it comes; none of it is kept then
         self.answered = False
         # The router's: a poll that waits; what a post is about, or why it is refused, while the body comes.
         self.parked = False
@@ -169,6 +172,8 @@ class Connection(asyncio.Protocol):
         exchange.size += len(data)
         if exchange.answered:
             pass  # by an action at the place "head"
+        elif exchange.taker is not None:
+            exchange.taker(bytes(data))
         elif not exchange.too_large:
             exchange.body += data
         elif exchange.limit is not None and exchange.size > exchange.limit + MAX_UNWANTED:

@@ -12,7 +12,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, TypeAlias
@@ -94,12 +94,14 @@ class Pending(concurrent.futures.Future[Outcome]):
         client_context: object,
         cognito_identity: object,
         tenant_id: str | None,
+        taker: Callable[[bytes], object] | None = None,
     ) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()  # the platform cannot take an invocation back
         self.event = event
         self.request_id = request_id or str(uuid.uuid4())
         self.state = State.WAITING
+        self.taker = taker
         self.timeout_s = timeout_s
         # Names and values of the headers that go with the event, by the name in lower case.
         self._headers: dict[str, tuple[str, str]] = {}

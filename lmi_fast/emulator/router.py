@@ -167,6 +167,8 @@ class Router:
         if invocation is not None and not exchange.refusal:
             invocation.state = State.RESPONDING
             exchange.invocation = invocation
+            if mode == "streaming" and invocation.taker is not None:
+                exchange.taker, exchange.limit = invocation.taker, None
         else:
             exchange.limit = 0
 

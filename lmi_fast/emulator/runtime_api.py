@@ -116,6 +116,7 @@ class RuntimeApi:
         cognito_identity: object = None,
         tenant_id: str | None = None,
         wait: bool = True,
+        taker: Callable[[bytes], object] | None = None,
     ) -> Pending:
         """Invokes the function. `event`: bytes as they are, anything else as JSON.
 
@@ -124,6 +125,9 @@ class RuntimeApi:
         `deadline_ms` changes what the runtime is told, not the timeout. A `trace_id` is made up where there is none.
         `client_context` and `cognito_identity`: text as it is, anything else as JSON; "" is a header without a value.
         `headers` are put in last: a value replaces the header of that name, None takes it away.
+
+        `taker` is given the body of a streamed response as it comes, on the server's thread, and that may be of any
+        size; the outcome has none of it. Without it a stream is kept up to 6 MiB, as AWS's emulator does.
         """
         invocation = Pending(
             event if isinstance(event, bytes) else json.dumps(event).encode(),
@@ -137,6 +141,7 @@ class RuntimeApi:
             client_context=client_context,
             cognito_identity=cognito_identity,
             tenant_id=tenant_id,
+            taker=taker,
         )
         self._thread.send(self._router.invoke, invocation, wait)
         return invocation

@@ -11,7 +11,9 @@ from types import CoroutineType
 from typing import Any
 
 from ..errors import ErrorType
+from ..streaming import Streamed, StreamingResponse
 from ..wire.invocation import Invocation
+from ..wire.requests import Post
 from .gauges import Gauges
 from .logs import log_stray_exit
 from .owners import note_variables
@@ -155,11 +157,32 @@ class AsyncDriver:
             # SystemExit, KeyboardInterrupt and CancelledError too: they are the handler's, and end its invocation only.
             if self._ended:
                 raise  # the coroutine is being thrown away
-            if not invocation.answered:
+            if type(error) is Streamed:
+                post = await self._stream(invocation, error.response)
+            elif not invocation.answered:
                 post = invoker.fail(invocation, error)
         if self._running.end(invocation):
             assert post is not None
-            self._pool.answer(invocation.slot, post)
+            if invocation.stream is None:
+                self._pool.answer(invocation.slot, post)
+            else:
+                self._pool.end_stream(invocation.slot, invocation.stream.sent)
+
+    async def _stream(self, invocation: Invocation, response: StreamingResponse) -> Post | None:
+        from ..client.async_stream import AsyncStream
+        from .streams import stream_async
+
+        def new_stream(post: Post) -> AsyncStream:
+            stream = AsyncStream(self._loop, self._service.address, post)
+            self._pool.begin_stream()
+            return stream
+
+        try:
+            return await stream_async(response, invocation, self._invoker, new_stream, self._pool.settled)
+        except BaseException as error:
+            if self._ended:
+                raise
+            return None if invocation.answered else self._invoker.fail(invocation, error)
 
     def _worn_out(self) -> None:
         self._failed = self._running.no_slot_left()

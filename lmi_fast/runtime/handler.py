@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Any], Any]
 
-_CO_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
+# inspect.CO_COROUTINE and CO_ASYNC_GENERATOR, without importing inspect.
+_CO_ASYNC = 0x80 | 0x200
 # What a wrapper calls that runs a coroutine to its end, besides asyncio.run and anyio.run.
 _RUN_COROUTINES = frozenset({"Runner", "run_until_complete", "async_to_sync"})
 _RUNNERS = frozenset({"asyncio", "anyio"})
 
 
 def load_handler(spec: str) -> Handler:
-    """The handler `spec` names: `pkg.mod.fn` or `pkg/mod.fn`.
+    """The handler `spec` names: `pkg.mod.fn` or `pkg/mod.fn`; or `pkg.mod:app`, as ASGI servers have it.
 
     Raises FaultError with a `Runtime.*` type, or whatever the module raises at import.
     """
-    module_name, dot, function = spec.rpartition(".")
+    module_name, dot, function = spec.partition(":") if ":" in spec else spec.rpartition(".")
     if not dot or not module_name or not function:
         raise FaultError(
             ErrorType.MALFORMED_HANDLER_NAME,
@@ -47,7 +48,9 @@ def load_handler(spec: str) -> Handler:
             ErrorType.USER_CODE_SYNTAX, f"Syntax error in module '{module_name}': {error}", [where]
         ) from error
     try:
-        handler = getattr(module, function)
+        handler: Any = module
+        for name in function.split("."):
+            handler = getattr(handler, name)
     except AttributeError:
         raise FaultError(
             ErrorType.HANDLER_NOT_FOUND, f"Handler '{function}' missing on module '{module_name}'"
@@ -65,7 +68,7 @@ def check_handler(handler: object, spec: str) -> Handler:
 
 
 def is_async(handler: object) -> bool:
-    """True for what returns a coroutine when called, behind decorators, partials, methods and `__call__` as well.
+    """True for what is `async def`, behind decorators, partials, methods and `__call__` as well.
 
     A plain wrapper round an `async def` (functools.wraps; Powertools' decorators are such) returns its coroutine,
     unless it runs it itself: asyncio.run() in a wrapper is how async functions are served by the official runtime.
@@ -74,7 +77,7 @@ def is_async(handler: object) -> bool:
     while handler is not None and seen < 100:  # a chain of wrappers can be a ring
         seen += 1
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-        if code is not None and code.co_flags & _CO_COROUTINE:
+        if code is not None and code.co_flags & _CO_ASYNC:
             return True
         if code is not None and _runs_coroutines(handler, code.co_names):
             return False
@@ -89,6 +92,34 @@ def is_async(handler: object) -> bool:
             return False
         handler = inner
     return False
+
+
+def interface_of(handler: object) -> str:
+    """What calls `handler`, as far as its parameters tell: "asgi", "wsgi", or "lambda" for an ordinary handler.
+
+    Nobody can call an ordinary one with three arguments, or has one that calls its context `start_response`.
+    """
+    if isinstance(handler, type):
+        return "asgi" if hasattr(handler, "__await__") else "lambda"  # as uvicorn does: its instances are awaited
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None)
+    own = function is not handler
+    if code is None:
+        function = getattr(type(handler), "__call__", None)  # noqa: B004 (the function itself is wanted)
+        code = getattr(function, "__code__", None)
+        own = True
+    if code is not None:
+        names = code.co_varnames[own : code.co_argcount]
+        required = len(names) - len(getattr(function, "__defaults__", None) or ())
+        if required == 3 and (names[0] == "scope" or is_async(handler)):
+            return "asgi"
+        if required == 2 and names[1] == "start_response":
+            return "wsgi"
+    # Frameworks' methods to wrap in middleware; of the class, because some instances have whatever they are asked for.
+    for name, interface in (("asgi_app", "asgi"), ("wsgi_app", "wsgi")):
+        if hasattr(type(handler), name):
+            return interface
+    return "lambda"
 
 
 def _runs_coroutines(function: Any, names: tuple[str, ...]) -> bool:

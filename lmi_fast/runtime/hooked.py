@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .reports import Report
+
 _log = logging.getLogger("lmi_fast")
 
 
@@ -48,11 +50,15 @@ class HookedInvoker(Invoker):
         self._tell_end("invocation_end", invocation, result)
         return post
 
-    def fail(self, invocation: Invocation, error: BaseException) -> Post:
+    def streamed(self, invocation: Invocation) -> None:
         """See Invoker."""
-        post = super().fail(invocation, error)
+        self._tell_end("invocation_end", invocation, None)
+
+    def describe(self, invocation: Invocation, error: BaseException) -> Report:
+        """See Invoker."""
+        report = super().describe(invocation, error)
         self._tell_end("invocation_error", invocation, error)
-        return post
+        return report
 
     def _tell_end(self, what: str, invocation: Invocation, outcome: object) -> None:
         started = self._running.pop(invocation, None)

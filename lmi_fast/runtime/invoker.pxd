@@ -20,3 +20,5 @@ cdef class Invoker:
     cpdef tuple begin(self, Invocation invocation)
     cpdef Post succeed(self, Invocation invocation, result)
     cpdef Post fail(self, Invocation invocation, error)
+    cpdef streamed(self, Invocation invocation)
+    cpdef describe(self, Invocation invocation, error)

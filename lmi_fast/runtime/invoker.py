@@ -99,6 +99,10 @@ class Invoker:
         try:
             body, content_type = self._encode(result)
         except FaultError as error:
+            from ..streaming import Streamed, as_stream  # nothing that can be encoded is streamed
+
+            if (stream := as_stream(result)) is not None:
+                raise Streamed(stream) from None
             if type(result) is not CoroutineType:
                 raise
             result.close()
@@ -113,6 +117,14 @@ class Invoker:
 
     def fail(self, invocation: Invocation, error: BaseException) -> Post:
         """The answer of an invocation that failed; logs it. Never raises."""
+        report = self.describe(invocation, error)
+        return self.requests.error(invocation, report.body, report.error_type, report.xray_cause)
+
+    def streamed(self, invocation: Invocation) -> None:
+        """An answer that was sent piece by piece is over."""
+
+    def describe(self, invocation: Invocation, error: BaseException) -> Report:
+        """The report of an invocation that failed; logs it. Never raises."""
         if self._forked:
             _end_child(error)
         self.failed += 1
@@ -125,7 +137,7 @@ class Invoker:
             report = make_report(unknown, invocation.request_id)
         with contextlib.suppress(Exception):  # no log is no reason not to answer
             self._log_report(report.fields)
-        return self.requests.error(invocation, report.body, report.error_type, report.xray_cause)
+        return report
 
     def _note_fork(self) -> None:
         self._forked = True

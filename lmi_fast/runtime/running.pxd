@@ -27,5 +27,4 @@ cdef class Running:
     cdef double _time_of(self, Invocation invocation) except -1.0
     cdef _set_timer(self, double when)
     cdef _time_out(self, Invocation invocation)
-    @cython.locals(post=Post)
     cpdef give_up(self, Invocation invocation, error_type, message)

@@ -149,16 +149,28 @@ class Running:
             stack = self._where(handle)
         except Exception:  # of objects of the user's that only look like coroutines
             stack = []
-        post = self._invoker.fail(invocation, FaultError(error_type, message, stack))
-        if len(self._overdue) < len(self._pool.slots):
-            self._pool.answer(invocation.slot, post)
-        else:
-            self._pool.answer_only(invocation.slot, post)
+        error = FaultError(error_type, message, stack)
+        slot_is_free = len(self._overdue) < len(self._pool.slots)
+        if not slot_is_free:
             self._empty.append(invocation.slot)
+        if invocation.stream is not None:
+            self._break_off(invocation, error, slot_is_free)
+        elif slot_is_free:
+            self._pool.answer(invocation.slot, self._invoker.fail(invocation, error))
+        else:
+            self._pool.answer_only(invocation.slot, self._invoker.fail(invocation, error))
         self._overdue[invocation] = handle
         self._late(handle)
         if len(self._empty) == len(self._pool.slots):
             self._worn_out()
+
+    def _break_off(self, invocation: Invocation, error: FaultError, slot_is_free: bool) -> None:
+        """An error report would have to wait for the answer that is under way: so the error is its end."""
+        from ..wire.chunks import last_with_error
+
+        report = self._invoker.describe(invocation, error)
+        invocation.stream.break_off(last_with_error(report.error_type, report.body))
+        self._pool.end_stream(invocation.slot, invocation.stream.sent, slot_is_free)
 
     def give_all_up(self, error_type: str, message: str) -> None:
         """The same with every invocation that runs."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextvars import Context as Variables
 from contextvars import copy_context
+from importlib import import_module
 
 from .._lifespan import Lifespan
 from .._twins import twin, twins
@@ -17,7 +18,7 @@ from ..errors import ConfigError, LmiFastError
 from ..hooks import take_hooks
 from . import logs
 from .endings import InitPhase, end_with, exit_at_once
-from .handler import check_handler, is_async, load_handler
+from .handler import check_handler, interface_of, is_async, load_handler
 from .inherit import note_owners
 from .signals import STOP_SIGNALS, on_main_thread, signal_waiter, stop_beneath_handler
 from .strays import watch_threads
@@ -105,7 +106,7 @@ def _keep_heap() -> None:
 
 def _load(handler: Handler | str | None, config: Config) -> Handler:
     if callable(handler):
-        return check_handler(handler, repr(handler))
+        return _adapted(check_handler(handler, repr(handler)), config)
     if config.handler is None:
         raise ConfigError("_HANDLER", None, "the handler as module.function, unless it is given as an argument")
     put_task_root_on_path(config)
@@ -114,7 +115,16 @@ def _load(handler: Handler | str | None, config: Config) -> Handler:
         from .adapters import warn_about
 
         warn_about(function)
-    return function
+    return _adapted(function, config)
+
+
+def _adapted(function: Handler, config: Config) -> Handler:
+    """What serves a web application as a handler, where `function` is one."""
+    interface = interface_of(function) if config.interface == "auto" else config.interface
+    if interface == "lambda":
+        return function
+    adapted: Handler = import_module("lmi_fast.http").serve_app(function, interface, config)
+    return adapted
 
 
 def _allow_open_files(slots: int) -> None:

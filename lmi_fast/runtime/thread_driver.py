@@ -21,6 +21,7 @@ from collections.abc import Callable
 from .._twins import twin
 from ..client.reactor import Reactor
 from ..errors import ErrorType, RuntimeApiError
+from ..streaming import Streamed, StreamingResponse
 from ..wire.invocation import Invocation
 from ..wire.requests import Post
 from .gauges import Gauges
@@ -40,6 +41,11 @@ BRISK = 0.0002
 BRISK_ONES = 3
 # After how many seconds in a handler that should have been brisk a worker has lost its turn to wait.
 AWAY = 0.001
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..client.blocking_stream import BlockingStream
 
 
 class ThreadDriver:
@@ -169,8 +175,13 @@ class ThreadDriver:
             self._stop_if_asked()
             if self._running.end(invocation):
                 assert post is not None
-                self._pool.answer(invocation.slot, post)
+                if invocation.stream is None:
+                    self._pool.answer(invocation.slot, post)
+                else:
+                    self._pool.end_stream(invocation.slot, invocation.stream.sent)
                 self._end_if_done()
+            if invocation.stream is not None:
+                self._wait_until_taken(invocation.stream)
             if self._ready:
                 return self._taken(ident)
             if self._turn == number:
@@ -188,7 +199,42 @@ class ThreadDriver:
             result = invoker.handler(event, context)
             return None if invocation.answered else invoker.succeed(invocation, result)
         except BaseException as error:
+            if type(error) is Streamed:
+                return self._stream(invocation, error.response)
             return None if invocation.answered else invoker.fail(invocation, error)
+
+    def _stream(self, invocation: Invocation, response: StreamingResponse) -> Post | None:
+        from ..client.blocking_stream import BlockingStream
+        from .streams import stream_blocking
+
+        def new_stream(post: Post) -> BlockingStream:
+            stream = BlockingStream(self._service.address, post)
+            stream.when_broken_off = lambda: self._wait_until_taken(stream)
+            with self._lock:
+                self._pool.begin_stream()
+            return stream
+
+        try:
+            return stream_blocking(response, invocation, self._invoker, new_stream)
+        except BaseException as error:
+            return None if invocation.answered else self._invoker.fail(invocation, error)
+
+    def _wait_until_taken(self, stream: BlockingStream) -> None:
+        """Has the reactor read the reply to an answer that was streamed."""
+        if stream.is_watched:
+            return
+        stream.is_watched = True
+
+        def read() -> None:
+            is_settled, error = stream.settle()
+            if is_settled:
+                self._reactor.remove_reader(descriptor)
+                stream.close()
+                self._pool.settled(stream.post, error)
+
+        descriptor = stream.fileno()
+        self._reactor.add_reader(descriptor, read)
+        read()
 
     def _next(self, ident: int) -> Invocation | None:
         """Waits for an event; None when there is none yet."""

@@ -19,4 +19,5 @@ cdef class Invocation:
     cdef public object event
     cdef public bint answered
     cdef public object slot
+    cdef public object stream
     cdef public Py_ssize_t record

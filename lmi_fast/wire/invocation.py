@@ -28,6 +28,7 @@ class Invocation:
         "record",
         "request_id",
         "slot",
+        "stream",
         "tenant_id",
         "trace_id",
     )
@@ -50,6 +51,7 @@ class Invocation:
         self.answered = False  # or about to be
         self.record = 0  # where a journal has it; 0: nowhere
         self.slot: Any = None  # that it came to, for who has slots
+        self.stream: Any = None  # its answer, while that is sent piece by piece
 
     def __repr__(self) -> str:
         return f"Invocation({self.request_id}, {len(self.event)} bytes of {self.content_type})"

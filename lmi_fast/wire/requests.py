@@ -21,6 +21,14 @@ _SAFE = "$&+,:;=@"
 _UNQUOTED = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._~" + _SAFE.encode()
 
 
+# Of an answer that is sent while it is made (response streaming, Building a custom runtime, developer guide).
+_IN_CHUNKS = (
+    b"Lambda-Runtime-Function-Response-Mode: streaming\r\n"
+    b"Transfer-Encoding: chunked\r\n"
+    b"Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n"
+)
+
+
 class Post:
     """The answer to one invocation as a request: `head` ends with the empty line, `body` follows it."""
 
@@ -60,7 +68,15 @@ class Requests:
         kind = self._kinds.get(content_type)
         if kind is None:
             kind = self._kinds[content_type] = b"Content-Type: %b\r\n" % content_type.encode()
-        return Post("the response", invocation, self._head(invocation, self._response, kind, body), body)
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        return Post("the response", invocation, self._head(invocation, self._response, kind, length), body)
+
+    def stream(self, invocation: Invocation, content_type: str) -> Post:
+        """The head of an answer whose body follows in chunks. Raises ValueError for a content type that is none."""
+        if not content_type.isascii() or not content_type.isprintable():
+            raise ValueError(f"{content_type!r} is no content type")
+        kind = b"Content-Type: %b\r\n" % content_type.encode()
+        return Post("the stream", invocation, self._head(invocation, self._response, kind, _IN_CHUNKS), b"")
 
     def error(self, invocation: Invocation, body: bytes, error_type: str, xray_cause: str) -> Post:
         """The answer of a handler that failed; `xray_cause` is one line of ASCII, or empty."""
@@ -69,11 +85,11 @@ class Requests:
         )
         if xray_cause:
             kind += b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % xray_cause.encode("ascii")
-        return Post("the error report", invocation, self._head(invocation, self._error, kind, body), body)
-
-    def _head(self, invocation: Invocation, common: bytes, kind: bytes, body: bytes) -> bytes:
-        request_id = _segment(invocation.request_id)
         length = b"Content-Length: %d\r\n\r\n" % len(body)
+        return Post("the error report", invocation, self._head(invocation, self._error, kind, length), body)
+
+    def _head(self, invocation: Invocation, common: bytes, kind: bytes, length: bytes) -> bytes:
+        request_id = _segment(invocation.request_id)
         nonce = invocation.invocation_id
         if nonce is None:
             return b"".join((self._start, request_id, common, kind, length))

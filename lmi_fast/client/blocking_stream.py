@@ -1,0 +1,81 @@
+"""An answer that is under way, on a thread of its own: writing blocks until the kernel has taken it."""
+
+from __future__ import annotations
+
+import select
+import threading
+
+from ..errors import RuntimeApiError
+from ..wire.chunks import LAST, chunk
+from ..wire.requests import Post
+from .address import Address
+from .open_stream import OpenStream, StreamGone
+
+
+class BlockingStream(OpenStream):
+    """`open`, `write` and `end` it on one thread; another one may break it off."""
+
+    def __init__(self, address: Address, post: Post) -> None:
+        super().__init__(address, post)
+        self._writing = threading.Lock()
+        self.is_watched = False  # for the reply
+        self._early: tuple[bool, RuntimeApiError | None] | None = None
+        self._readable = select.poll()  # descriptors may be above what select() can do
+        self._readable.register(self._sock, select.POLLIN)
+
+    def open(self, first: bytes) -> None:
+        """Connects and sends the head and `first`. Raises OSError."""
+        self._sock.connect(self._where)
+        self._send(self.post.head + (chunk(first) if first else b""))
+        self.sent = len(first)
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of the body. Raises StreamGone when nobody takes it."""
+        if not self.over and self._early is None and self._readable.poll(0):
+            is_settled, error = self.read()
+            if is_settled:
+                self._early = is_settled, error
+        if self.over or self._early is not None:
+            raise StreamGone
+        if data:
+            self.sent += len(data)
+            self._send(chunk(data))
+
+    def end(self, last: bytes = LAST) -> None:
+        """Ends it; does nothing where that was done."""
+        if not self.over and self._early is None:
+            self._send(last, is_last=True)
+        self.over = True
+
+    def _send(self, data: bytes, is_last: bool = False) -> None:
+        with self._writing:
+            if self.over:
+                raise StreamGone
+            try:
+                self._sock.sendall(data)
+            except OSError as error:
+                self.gone = True
+                raise StreamGone from error
+            if is_last:
+                self.over = True
+
+    def _is_writing(self) -> bool:
+        return self._writing.locked()
+
+    def fileno(self) -> int:
+        """To be watched when it is over."""
+        self._sock.setblocking(False)
+        return self._sock.fileno()
+
+    def settle(self) -> tuple[bool, RuntimeApiError | None]:
+        """See read(): what was read early counts."""
+        return self._early or self.read()
+
+    @property
+    def was_settled_early(self) -> bool:
+        """The platform has hung up, or answered, before the end."""
+        return self._early is not None
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._sock.close()
