@@ -85,6 +85,10 @@ def test_what_a_module_raises_comes_through(package: Path, spec: str, kind: type
 
 async def coroutine_function(event: Any, context: Any) -> None: ...
 def function(event: Any, context: Any) -> None: ...
+def yields(event: Any, context: Any) -> Any:
+    yield
+
+
 async def generator(event: Any, context: Any) -> Any:
     yield
 
@@ -114,6 +118,7 @@ class PlainCallable:
     "handler",
     [
         coroutine_function,
+        generator,
         decorated(coroutine_function),
         decorated(decorated(coroutine_function)),
         functools.partial(coroutine_function),
@@ -130,7 +135,7 @@ def test_async(handler: Any) -> None:
 
 @pytest.mark.parametrize(
     "handler",
-    [function, decorated(function), functools.partial(function), PlainCallable(), PlainCallable, generator, print, len],
+    [function, decorated(function), functools.partial(function), PlainCallable(), PlainCallable, yields, print, len],
 )
 def test_not_async(handler: Any) -> None:
     assert not is_async(handler)
