@@ -339,6 +339,20 @@ def test_a_handler_that_yields_is_a_stream(tmp_path: Path) -> None:
             assert served.invoke(12).body == b"01234567891011"
 
 
+@both
+def test_behind_a_decorator_that_would_await_a_coroutine(tmp_path: Path, a: str) -> None:
+    made = f"""
+        from aws_lambda_powertools import Logger
+        logger = Logger(service="x")
+        @logger.inject_lambda_context
+        {a}def handler(event, context):
+            yield "a"
+            yield "b"
+    """
+    with serving(tmp_path, made, slots=2) as served:
+        assert served.invoke({}).body == b"ab"
+
+
 def test_what_a_plain_handler_cannot_stream(tmp_path: Path) -> None:
     made = "import lmi_fast\nasync def agen():\n    yield 1\ndef handler(event, context):\n    return agen()\n"
     with serving(tmp_path, made, slots=2) as served:

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 from .per_invocation import OfInvocation, keep_per_invocation, same
 
 RESULTS = (
@@ -53,7 +53,7 @@ def warn_about(handler: Any, module: Any) -> None:
     """
     call = module.async_process_partial_response
     of_handler = sys.modules.get(getattr(handler, "__module__", None) or "")
-    if is_async(handler) and any(value is call for value in list(vars(of_handler or object).values())):
+    if returns_coroutine(handler) and any(value is call for value in list(vars(of_handler or object).values())):
         logging.getLogger("lmi_fast").warning(
             "%s imports async_process_partial_response, which runs an event loop of its own and cannot be called "
             "within an async handler; there: %s",

@@ -10,7 +10,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 from .per_invocation import keep_per_invocation, same
 
 # Of the function on whose behalf a store is asked; keys begin with it.
@@ -49,7 +49,7 @@ def adapt_handler(module: Any) -> None:
 
     @functools.wraps(run)
     def run_unless_async(self: Any) -> Any:
-        return _ToRun(self, run) if is_async(self.function) else run(self)
+        return _ToRun(self, run) if returns_coroutine(self.function) else run(self)
 
     handler.__init__ = init_by_itself
     handler._get_function_response = run_unless_async
@@ -76,7 +76,7 @@ def adapt_decorators(module: Any) -> None:
 
 
 def _decorated(blocking: Any, function: Any) -> Any:
-    if not is_async(function):
+    if not returns_coroutine(function):
         return blocking
 
     @functools.wraps(function)

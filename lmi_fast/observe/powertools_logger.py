@@ -11,7 +11,7 @@ import logging
 from types import ModuleType
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 from .per_invocation import keep_per_invocation, outside
 
 
@@ -62,7 +62,7 @@ def _inject_into_async_too(inject: Any) -> Any:
     def inject_lambda_context(self: Any, lambda_handler: Any = None, *args: Any, **kwargs: Any) -> Any:
         if lambda_handler is None:
             return functools.partial(inject_lambda_context, self, *args, **kwargs)
-        if not is_async(lambda_handler):
+        if not returns_coroutine(lambda_handler):
             return inject(self, lambda_handler, *args, **kwargs)
 
         def begun(event: Any, context: Any) -> dict[str, Any]:

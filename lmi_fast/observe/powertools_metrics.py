@@ -11,7 +11,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 from .per_invocation import keep_per_invocation, outside, taken
 
 # Dimensions that are set at import are in every invocation; metrics that are added there are flushed once.
@@ -48,7 +48,7 @@ def adapt_decorator(module: ModuleType) -> None:
 
     @functools.wraps(log)
     def log_metrics(self: Any, lambda_handler: Any = None, *args: Any, **kwargs: Any) -> Any:
-        if not is_async(lambda_handler):
+        if not returns_coroutine(lambda_handler):
             return log(self, lambda_handler, *args, **kwargs)
 
         @functools.wraps(lambda_handler)

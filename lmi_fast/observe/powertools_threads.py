@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 
 # It starts one only when none is idle.
 _threads = ThreadPoolExecutor(100_000, thread_name_prefix="lmi_fast-middleware")
@@ -51,7 +51,7 @@ def _round_async_too(made: Any) -> Any:
     def decorate(func: Any = None, **options: Any) -> Any:
         if func is None:
             return functools.partial(decorate, **options)
-        if not is_async(func):
+        if not returns_coroutine(func):
             return made(func, **options)
 
         @functools.wraps(func)

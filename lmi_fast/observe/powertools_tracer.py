@@ -6,7 +6,7 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from ..runtime.handler import is_async
+from ..runtime.handler import returns_coroutine
 
 
 def adapt(module: ModuleType) -> None:
@@ -21,7 +21,7 @@ def adapt(module: ModuleType) -> None:
             return functools.partial(
                 capture_lambda_handler, self, capture_response=capture_response, capture_error=capture_error
             )
-        if not is_async(lambda_handler):
+        if not returns_coroutine(lambda_handler):
             return capture(self, lambda_handler, capture_response, capture_error)
 
         @functools.wraps(lambda_handler)

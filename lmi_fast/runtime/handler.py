@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Any], Any]
 
-# inspect.CO_COROUTINE and CO_ASYNC_GENERATOR, without importing inspect.
-_CO_ASYNC = 0x80 | 0x200
+# Of a code object, without importing inspect.
+_CO_COROUTINE = 0x80
+_CO_ASYNC_GENERATOR = 0x200
 # What a wrapper calls that runs a coroutine to its end, besides asyncio.run and anyio.run.
 _RUN_COROUTINES = frozenset({"Runner", "run_until_complete", "async_to_sync"})
 _RUNNERS = frozenset({"asyncio", "anyio"})
@@ -73,11 +74,20 @@ def is_async(handler: object) -> bool:
     A plain wrapper round an `async def` (functools.wraps; Powertools' decorators are such) returns its coroutine,
     unless it runs it itself: asyncio.run() in a wrapper is how async functions are served by the official runtime.
     """
+    return _is(handler, _CO_COROUTINE | _CO_ASYNC_GENERATOR)
+
+
+def returns_coroutine(handler: object) -> bool:
+    """The same, but for what yields: its result can be awaited."""
+    return _is(handler, _CO_COROUTINE)
+
+
+def _is(handler: object, flags: int) -> bool:
     seen = 0
     while handler is not None and seen < 100:  # a chain of wrappers can be a ring
         seen += 1
         code = getattr(getattr(handler, "__func__", handler), "__code__", None)
-        if code is not None and code.co_flags & _CO_ASYNC:
+        if code is not None and code.co_flags & flags:
             return True
         if code is not None and _runs_coroutines(handler, code.co_names):
             return False
