@@ -340,6 +340,31 @@ def test_a_handler_that_yields_is_a_stream(tmp_path: Path) -> None:
 
 
 @both
+def test_what_was_streamed_is_closed(tmp_path: Path, a: str) -> None:
+    """Also where somebody keeps it: a file, a generator, and a generator that did not get to its end."""
+    made = f"""
+        import lmi_fast
+        kept = []
+        {a}def generator(bad):
+            yield "1"
+            if bad:
+                yield object()
+            yield "2"
+        {a}def handler(event, context):
+            if event == "closed":
+                return [one.closed if hasattr(one, "closed") else closed(one) for one in kept]
+            kept.append(open(__file__) if event == "file" else generator(event == "bad"))
+            return lmi_fast.StreamingResponse(kept[-1])
+        def closed(generator):
+            return (generator.ag_frame if {bool(a)} else generator.gi_frame) is None
+    """
+    with serving(tmp_path, made, slots=2) as served:
+        for event in ("file", "good", "bad"):
+            served.invoke(event)
+        assert served.result("closed") == [True, True, True]
+
+
+@both
 def test_behind_a_decorator_that_would_await_a_coroutine(tmp_path: Path, a: str) -> None:
     made = f"""
         from aws_lambda_powertools import Logger
