@@ -42,27 +42,34 @@ def lifespan(function: F) -> F:
     return function
 
 
+def surround(outer: Callable[[Callable[[], Any] | None], Callable[[], Any]]) -> None:
+    """Has `outer(function)` be the lifespan of this process, where `function` is what is registered, or None."""
+    global _registered
+    _registered = outer(_registered)
+
+
+def manager_of(function: Callable[[], Any]) -> Any:
+    """The context manager of a lifespan. Raises TypeError when that returned none."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & _CO_ASYNC_GENERATOR:
+        return asynccontextmanager(function)()
+    if flags & _CO_GENERATOR:
+        return contextmanager(function)()
+    manager = function()
+    if not hasattr(manager, "__aenter__") and not hasattr(manager, "__enter__"):
+        raise TypeError(
+            f"the lifespan {function!r} returned {type(manager).__name__}: "
+            "it should yield once, or return a context manager"
+        )
+    return manager
+
+
 class Lifespan:
     """The lifespan of this process, entered and closed once; without one, both do nothing."""
 
     def __init__(self) -> None:
         """Calls the registered function. Raises TypeError when it returns no context manager."""
-        function = _registered
-        self._manager: Any = None
-        if function is None:
-            return
-        flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-        if flags & _CO_ASYNC_GENERATOR:
-            self._manager = asynccontextmanager(function)()
-        elif flags & _CO_GENERATOR:
-            self._manager = contextmanager(function)()
-        else:
-            self._manager = function()
-        if not hasattr(self._manager, "__aenter__") and not hasattr(self._manager, "__enter__"):
-            raise TypeError(
-                f"the lifespan {function!r} returned {type(self._manager).__name__}: "
-                "it should yield once, or return a context manager"
-            )
+        self._manager: Any = None if _registered is None else manager_of(_registered)
 
     @property
     def is_async(self) -> bool:

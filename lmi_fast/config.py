@@ -16,6 +16,8 @@ from .errors import ConfigError
 MAX_SLOTS = 10_000
 # AWS_LAMBDA_LOG_LEVEL has the platform's names; the official Python runtime passes Python's own on as well.
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
+INTERFACES = ("auto", "lambda", "asgi", "wsgi")
+RESPONSES = ("auto", "stream", "buffer")
 DRIVERS = ("auto", "async", "threads")
 LOOPS = ("auto", "uvloop", "asyncio")
 # The platform kills 500 ms after SIGTERM (with an internal extension; Lambda execution environment, developer guide).
@@ -53,6 +55,7 @@ class Config:
         "function",
         "handler",
         "inherit",
+        "interface",
         "log_format",
         "log_level",
         "log_socket",
@@ -105,6 +108,8 @@ class Config:
         self.metrics_every = float(_whole_number(environ, "LMI_FAST_METRICS_S", 0, 86_400) or 0)
         self.task_root = environ.get("LAMBDA_TASK_ROOT") or None
         self.driver = _one_of(environ, "LMI_FAST_DRIVER", DRIVERS) or "auto"
+        # What the handler is; auto: seen from its parameters.
+        self.interface = _one_of(environ, "LMI_FAST_INTERFACE", INTERFACES) or "auto"
         self.loop = _one_of(environ, "LMI_FAST_LOOP", LOOPS) or "auto"
         # Seconds before its deadline at which an invocation is answered; None: the platform deals with late ones, as it
         # does in Lambda (default) mode.
@@ -131,6 +136,27 @@ class Config:
     def managed(self) -> bool:
         """True under Managed Instances: many invocations at once."""
         return self.max_concurrency is not None
+
+
+class WebConfig:
+    """What only web applications need."""
+
+    __slots__ = ("base_path", "events_path", "response")
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        """From `environ`. Raises ConfigError."""
+        # Where the application is mounted beyond the stage, such as the base path of a custom domain; or "".
+        self.base_path = _path(environ, "LMI_FAST_HTTP_BASE_PATH").rstrip("/")
+        # Where events go that are no HTTP requests; "": nowhere.
+        self.events_path = _path(environ, "LMI_FAST_HTTP_EVENTS_PATH")
+        self.response = _one_of(environ, "LMI_FAST_HTTP_RESPONSE", RESPONSES) or "auto"
+
+
+def _path(environ: Mapping[str, str], variable: str) -> str:
+    value = environ.get(variable) or ""
+    if value and not value.startswith("/"):
+        raise ConfigError(variable, value, "a path that begins with /")
+    return value
 
 
 def _whole_number(environ: Mapping[str, str], variable: str, low: int, high: int) -> int | None:

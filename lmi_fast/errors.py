@@ -49,6 +49,10 @@ class ErrorType:
     SHUTDOWN = "Runtime.Shutdown"
     # One whose worker process died; the platform's own name for a runtime that ends.
     EXIT = "Runtime.ExitError"
+    # Of web applications: an event that is no HTTP request, one that was not answered with 2xx, a startup that failed.
+    NOT_HTTP = "Runtime.NotHttp"
+    EVENT_FAILED = "Function.EventFailed"
+    STARTUP = "Function.StartupFailed"
     # The platform's own name for a response above the payload limit.
     RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 

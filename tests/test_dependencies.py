@@ -31,6 +31,7 @@ LAYERS = [
 # Beside the core: nothing of it imports them, and they import only this.
 OPTIONAL = {
     "emulator": {"errors"},
+    "http": {"_lifespan", "config", "context", "errors", "runtime", "streaming"},
     "observe": {"_stats", "_version", "config", "context", "errors", "hooks", "runtime"},
 }
 
