@@ -113,8 +113,8 @@ FUNCTION_URL: dict[str, Any] = {
 LOAD_BALANCER: dict[str, Any] = {
     "requestContext": {
         "elb": {
-            "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/lambda-279XGJDqGZ5rsrHC2Fjr/"
-            "49e9d65c45c6791a"
+            "targetGroupArn": "arn:aws:elasticloadbalancing:us-east-2:123456789012:"
+            "targetgroup/lambda-279XGJDqGZ5rsrHC2Fjr/49e9d65c45c6791a"
         }
     },
     "httpMethod": "GET",
