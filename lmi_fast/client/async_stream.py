@@ -70,8 +70,11 @@ class AsyncStream(OpenStream):
         finally:
             self._writing = False
 
-    def _is_writing(self) -> bool:
-        return self._writing
+    def _claim(self) -> bool:
+        return not self._writing  # all of it is on one thread
+
+    def _release(self) -> None:
+        pass
 
     def _readable(self) -> None:
         is_settled, error = self.read()

@@ -59,8 +59,11 @@ class BlockingStream(OpenStream):
             if is_last:
                 self.over = True
 
-    def _is_writing(self) -> bool:
-        return self._writing.locked()
+    def _claim(self) -> bool:
+        return self._writing.acquire(blocking=False)
+
+    def _release(self) -> None:
+        self._writing.release()
 
     def fileno(self) -> int:
         """To be watched when it is over."""

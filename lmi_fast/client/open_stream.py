@@ -42,15 +42,21 @@ class OpenStream:
         if self.over:
             return
         self.over = True
-        try:
-            if self._is_writing() or self._sock.send(last, socket.MSG_DONTWAIT) < len(last):
-                self._hang_up()
-        except OSError:
+        whole = False
+        if self._claim():
+            with contextlib.suppress(OSError):
+                whole = self._sock.send(last, socket.MSG_DONTWAIT) == len(last)
+            self._release()
+        if not whole:
             self._hang_up()
         if self.when_broken_off is not None:
             self.when_broken_off()
 
-    def _is_writing(self) -> bool:
+    def _claim(self) -> bool:
+        """Whether nobody is writing; nobody begins to until it is released."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
         raise NotImplementedError
 
     def _hang_up(self) -> None:
