@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import coldstart, load, memory, report, tail, ways
+from bench import coldstart, load, memory, report, tail, ways, web
 from bench.numbers import Numbers
 from bench.places import Unavailable, compiled
 from bench.results import Session, save
 
-PARTS = ("load", "memory", "coldstart", "tail", "ways")
+PARTS = ("load", "memory", "coldstart", "tail", "ways", "web")
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
         return 2
     if "load" in parts or "saturated" in parts:
         save("load", session, load.measure(session, only_saturated="load" not in parts))
-    others = {"memory": memory, "coldstart": coldstart, "tail": tail, "ways": ways}
+    others = {"memory": memory, "coldstart": coldstart, "tail": tail, "ways": ways, "web": web}
     for name, part in others.items():
         if name in parts:
             save(name, session, part.measure(session))

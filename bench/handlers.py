@@ -20,6 +20,24 @@ def handler(event, context):
 async def handler_async(event, context):
     return {"statusCode": 200, "body": "ok"}
 """,
+    "web": """
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.api_route("/{path:path}", methods=["GET", "POST"])
+async def endpoint(path: str):
+    return {"message": "hello", "path": path}
+
+
+try:
+    from mangum import Mangum
+except ImportError:  # none of lmi_fast's
+    pass
+else:
+    mangum_handler = Mangum(app, lifespan="off")
+""",
     "hooked": """
 import lmi_fast
 

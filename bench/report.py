@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import load, rivals, svg, tail, ways
+from bench import load, rivals, svg, tail, ways, web
 from bench.numbers import Numbers
 from bench.places import BENCH, RESULTS
 from bench.targets import refused_percent, targets
@@ -77,6 +77,8 @@ def write(numbers: Numbers) -> None:
         plot("cpu-64", "CPU per invocation of every runtime, 64 slots"),
         "## One process or several, and what features cost\n",
         _ways(numbers),
+        "## A web application\n",
+        _web(numbers),
         "## Under AWS's emulator\n",
         _emulated(numbers),
         "## Memory\n",
@@ -212,6 +214,23 @@ def _ways(numbers: Numbers) -> str:
         rows.append([name, *cells])
     head = ["", "us of CPU each", "per second", "ms of CPU per idle s", "boto3: all polls, ms", "boto3: MiB of PSS"]
     text = f"{ways.SLOTS} slots, 200 B, saturated; two workers and the server share the machine's CPUs:\n\n"
+    return text + _table(head, rows) if rows else ""
+
+
+def _web(numbers: Numbers) -> str:
+    kind = {"kind": "web"}
+    rows = []
+    for name in numbers.values("runtime", **kind):
+        case: dict[str, Any] = {**kind, "runtime": name}
+        cells = [
+            _number(numbers.median("cpu_us", **case)),
+            _number(numbers.median("first_process_us", **case)),
+            _number(numbers.median("per_second", **case), 0),
+            _number(numbers.median("pss_bytes", 2.0**-20, **case)),
+        ]
+        rows.append([name, *cells])
+    head = ["", "us of CPU each", "of it the first process", "per second", "MiB of PSS"]
+    text = f"A JSON endpoint of FastAPI, {web.SLOTS} slots, saturated; the first process of two is the adapter:\n\n"
     return text + _table(head, rows) if rows else ""
 
 

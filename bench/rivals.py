@@ -19,7 +19,7 @@ from typing import Literal
 from bench import handlers
 from bench.places import CACHE, RIVALS, ROOT, Unavailable, compiled
 
-Work = Literal["plain", "hooked", "echo", "boto", "sleep"]
+Work = Literal["plain", "hooked", "echo", "boto", "sleep", "web"]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -70,6 +70,8 @@ class Runtime:
             except Unavailable:
                 if work == "boto":  # else lmi_fast can do without; awslambdaric itself asks for it in its argv
                     raise
+            if work == "web":
+                places.append(pypi_folder("web"))
             added["PYTHONPATH"] = ":".join(map(str, places))
         if work in ("echo", "sleep"):
             added[f"BENCH_{work.upper()}"] = "1"
@@ -123,14 +125,19 @@ def _fresh(product: Path, *sources: Path) -> bool:
     return product.exists() and all(product.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
-@functools.cache
 def _rust() -> list[str]:
-    source, program = RIVALS / "rust", CACHE / "rust" / "release" / "rust-rival"
+    return [str(build_rust("rust", "rust-rival"))]
+
+
+@functools.cache
+def build_rust(folder: str, name: str) -> Path:
+    """The program that a folder of rivals/ makes. Raises Unavailable."""
+    source, program = RIVALS / folder, CACHE / folder / "release" / name
     if not _fresh(program, source / "src" / "main.rs", source / "Cargo.toml"):
         cargo = _need("cargo", "Rust")
-        _step("the Rust rival", [cargo, "build", "--release"], source, CARGO_TARGET_DIR=str(CACHE / "rust"))
+        _step(f"the rival {name}", [cargo, "build", "--release"], source, CARGO_TARGET_DIR=str(CACHE / folder))
         program.touch()
-    return [str(program)]
+    return program
 
 
 @functools.cache
@@ -163,14 +170,17 @@ def _node() -> list[str]:
 
 
 @functools.cache
-def pypi_folder() -> Path:
-    """AWS's Python runtime and boto3, for this Python and nobody else. Raises Unavailable."""
-    wanted, folder = RIVALS / "python" / "requirements.txt", CACHE / f"pypi-{VERSION}"
+def pypi_folder(name: str = "requirements") -> Path:
+    """AWS's Python runtime and boto3, or FastAPI and its servers ("web"), for this Python and nobody else. Raises
+    Unavailable.
+    """
+    wanted = RIVALS / "python" / f"{name}.txt"
+    folder = CACHE / (f"pypi-{VERSION}" if name == "requirements" else f"pypi-{name}-{VERSION}")
     stamp = folder / "requirements.txt"
     if not (stamp.exists() and stamp.read_text() == wanted.read_text()):
         shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _step("awslambdaric", [*command, "--target", str(folder), "--requirement", str(wanted)], ROOT)
+        _step(f"{name}.txt", [*command, "--target", str(folder), "--requirement", str(wanted)], ROOT)
         shutil.copy(wanted, stamp)
     return folder
 
@@ -178,6 +188,12 @@ def pypi_folder() -> Path:
 def _awslambdaric() -> list[str]:
     pypi_folder()
     return [sys.executable, "-m", "awslambdaric"]
+
+
+def awslambdaric(name: str, handler: str) -> Runtime:
+    """As AWS's managed runtimes start it; with this variable each of its processes polls on a thread of its own."""
+    env = {"AWS_EXECUTION_ENV": f"AWS_Lambda_python{VERSION}"}
+    return Runtime(name, _awslambdaric, handler, env, works=PYTHON_WORKS)
 
 
 def _floor(variant: str) -> Runtime:
@@ -200,14 +216,7 @@ RUST = Runtime("Rust lambda_runtime", _rust, works=("plain", "echo", "sleep"))
 GO = Runtime("Go aws-lambda-go", _go, works=("plain", "echo", "sleep"))
 NODE = _node_runtime("Node aws-lambda-ric")
 NODE_ONE = _node_runtime("Node aws-lambda-ric, one thread", AWS_LAMBDA_NODEJS_WORKER_COUNT="1")
-# As AWS's managed runtimes start it; with this variable each of its processes polls on a thread of its own.
-AWSLAMBDARIC = Runtime(
-    "awslambdaric",
-    _awslambdaric,
-    "handler",
-    {"AWS_EXECUTION_ENV": f"AWS_Lambda_python{VERSION}"},
-    works=PYTHON_WORKS,
-)
+AWSLAMBDARIC = awslambdaric("awslambdaric", "handler")
 # As in a container image: cheaper, without that thread, and without its retries.
 AWSLAMBDARIC_IMAGE = Runtime("awslambdaric, container image", _awslambdaric, "handler", works=PYTHON_WORKS)
 FLOOR = _floor("serial")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bench import rivals
+from bench import rivals, web
 from bench.numbers import Numbers
 
 OURS = {"async": rivals.ASYNC.name, "sync": rivals.SYNC.name}
@@ -53,7 +53,16 @@ class Target(NamedTuple):
 
 def targets(numbers: Numbers) -> list[Target]:
     """All of them, in the order in which they were set."""
-    return [*_saturated(numbers), *_emulated(numbers), *_footprint(numbers), *_latency(numbers)]
+    return [*_saturated(numbers), *_emulated(numbers), *_footprint(numbers), *_latency(numbers), *_web(numbers)]
+
+
+def _web(numbers: Numbers) -> Iterator[Target]:
+    what = f"CPU per request, FastAPI, N = {web.SLOTS}, against"
+    for name, limit, rival in (
+        ("uvicorn behind an adapter", 1 / 2, web.HOP),
+        ("Mangum on awslambdaric", 1 / 4, web.MANGUM),
+    ):
+        yield Target(f"{what} {name}", limit, _against(numbers, "cpu_us", web.OURS.name, rival.name, kind="web"))
 
 
 def _against(numbers: Numbers, field: str, ours: str, theirs: str, **both: Any) -> float | None:
