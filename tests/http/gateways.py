@@ -7,10 +7,13 @@ vokerhttp/testdata).
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+from lmi_fast.emulator import Outcome
 
 HOST = "api.example.test"
 CALLER = "203.0.113.9"
@@ -157,6 +160,16 @@ def delivered(answer: dict[str, Any], integration: str) -> Got:
         headers,
         base64.b64decode(body, validate=True) if answer["isBase64Encoded"] else body.encode(),
     )
+
+
+def delivered_stream(outcome: Outcome) -> Got:
+    """What the client gets for an answer that was sent while it was made."""
+    assert outcome.content_type == "application/vnd.awslambda.http-integration-response"
+    prelude, end, body = outcome.body.partition(bytes(8))
+    assert end == bytes(8)
+    said = json.loads(prelude)
+    headers = [(name.lower(), value) for name, value in said["headers"].items()]
+    return Got(said["statusCode"], headers + [("set-cookie", cookie) for cookie in said.get("cookies", [])], body)
 
 
 def _event_body(body: bytes) -> dict[str, Any]:
