@@ -99,7 +99,7 @@ class AsgiHandler:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except BaseException as error:  # SystemExit too: it would end the loop
-            if exchange.gone and _means_gone(error):
+            if (exchange.gone and _means_gone(error)) or (exchange.complete and _is_cancelled(error)):
                 return
             if exchange.complete or exchange.gone:
                 _log.error("Exception in ASGI application, behind its response", exc_info=error)
@@ -156,7 +156,11 @@ async def _pieces(exchange: Exchange, task: asyncio.Task[None], is_head: bool) -
 
 def _means_gone(error: BaseException) -> bool:
     """Whether it is what send() and _leave() have raised, or what a framework has made of it."""
-    return isinstance(error, (asyncio.CancelledError, OSError)) or isinstance(error.__context__, OSError)
+    return _is_cancelled(error) or isinstance(error, OSError) or isinstance(error.__context__, OSError)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError)
 
 
 async def _leave(exchange: Exchange, task: asyncio.Task[None]) -> None:

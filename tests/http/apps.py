@@ -21,7 +21,9 @@ class Item(BaseModel):
     tags: list[str] = []
 
 
-@api.api_route("/echo/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+@api.api_route(
+    "/echo/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"], include_in_schema=False
+)
 async def echo(rest: str, request: Request) -> dict[str, Any]:
     grouped: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
@@ -88,7 +90,7 @@ async def moved() -> RedirectResponse:
     return RedirectResponse("/items/1?q=a%20b", status_code=307)
 
 
-@api.api_route("/nothing", methods=["GET", "DELETE"], status_code=204)
+@api.api_route("/nothing", methods=["GET", "DELETE"], status_code=204, include_in_schema=False)
 async def nothing() -> None: ...
 
 

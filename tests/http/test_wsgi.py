@@ -26,7 +26,7 @@ FLASK = """
         made = make_response(jsonify(rest=rest, query=request.args.to_dict(False), form=request.form.to_dict(False),
             cookies=request.cookies, header=request.headers.get("x-a"), remote=request.remote_addr, url=request.url,
             data=request.get_data().hex(), length=request.content_length,
-            event="requestContext" in request.environ["aws.event"], own=url_for("moved", _external=True)))
+            event="aws.event" in (request.environ | request.environ.get("asgi.scope", {})), own=url_for("moved", _external=True)))
         made.set_cookie("one", "1")
         made.set_cookie("two", "2")
         return made
@@ -88,6 +88,20 @@ def test_flask_bodies_and_statuses(flask: Served) -> None:
     assert (head["body"], head["headers"]["content-length"]) == ("", "256")
     staged = got(flask, rest_api(Sent("GET", "/show/x"), "live", own_domain=False), "rest-api")
     assert json.loads(staged.body)["own"] == "https://api.example.test/live/moved"
+
+
+def test_the_same_as_through_a_bridge_to_asgi(tmp_path: Path, flask: Served) -> None:
+    """a2wsgi's, which an application may bring along; it makes an environ of its own."""
+    bridged = f"{FLASK}\n    from a2wsgi import WSGIMiddleware\n    bridged = WSGIMiddleware(app)\n"
+    form = [("content-type", "application/x-www-form-urlencoded"), ("x-a", "b"), ("cookie", "c=d")]
+    requests = [
+        Sent("POST", "/show/a%20b/%C3%BC", "q=1&q=%26", form, b"f=1&g=%C3%BC"),
+        *(Sent(method, path) for path in ("/moved", "/image", "/pieces", "/absent") for method in ("GET", "HEAD")),
+    ]
+    with serving(tmp_path, bridged, handler="app:bridged") as served:
+        for sent in requests:
+            for name, make in INTEGRATIONS.items():
+                assert got(served, make(sent), name) == got(flask, make(sent), name), (name, sent)
 
 
 MULTIPART = (
