@@ -26,7 +26,8 @@ FLASK = """
         made = make_response(jsonify(rest=rest, query=request.args.to_dict(False), form=request.form.to_dict(False),
             cookies=request.cookies, header=request.headers.get("x-a"), remote=request.remote_addr, url=request.url,
             data=request.get_data().hex(), length=request.content_length,
-            event="aws.event" in (request.environ | request.environ.get("asgi.scope", {})), own=url_for("moved", _external=True)))
+            event="aws.event" in (request.environ | request.environ.get("asgi.scope", {})),
+            own=url_for("moved", _external=True)))
         made.set_cookie("one", "1")
         made.set_cookie("two", "2")
         return made
