@@ -316,6 +316,25 @@ def test_many_at_a_time(tmp_path: Path, a: str) -> None:
 
 
 @both
+def test_nothing_is_left_of_a_stream(tmp_path: Path, a: str) -> None:
+    """No descriptor, and no memory that would wait for the garbage collector."""
+    with serving(tmp_path, source(a), slots=8) as served:
+
+        def some() -> tuple[int, int]:
+            pendings = [served.api.invoke({"do": "words", "words": ["a", "b"]}) for _ in range(500)]
+            assert {pending.result(TIMEOUT).body for pending in pendings} == {b"ab"}
+            served.api.wait_for(lambda stats: stats.connections_open <= served.slots + 2, TIMEOUT)
+            pid = served.process.pid
+            return resident(pid), len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+        memory, descriptors = some()
+        some()
+        after = some()
+        assert after[0] - memory < 4 << 20
+        assert after[1] <= descriptors + 2
+
+
+@both
 def test_in_default_mode(tmp_path: Path, a: str) -> None:
     """The next poll says that the invocation is over: it is sent when the platform has taken all of the answer."""
     with serving(tmp_path, source(a), slots=None) as served:

@@ -15,8 +15,11 @@ from ..errors import ApiProtocolError, ApiUnavailable, RuntimeApiError
 from ..wire.http1 import Reader
 from ..wire.reply import Reply
 from ..wire.requests import Post
-from .address import SCRATCH_SIZE, Address
+from .address import Address
 from .meaning import refusal
+
+
+_REPLY = 4096  # bytes; a reply has some 150
 
 
 class StreamGone(Exception):
@@ -34,7 +37,7 @@ class OpenStream:
         self.gone = False
         self.when_broken_off: Callable[[], object] | None = None
         self._sock, self._where = address.new_socket()
-        self._reader = Reader(bytearray(SCRATCH_SIZE))
+        self._reader = Reader(bytearray(_REPLY))
         self._host = address.host
 
     def break_off(self, last: bytes) -> None:

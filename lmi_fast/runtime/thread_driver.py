@@ -229,6 +229,7 @@ class ThreadDriver:
             is_settled, error = stream.settle()
             if is_settled:
                 self._reactor.remove_reader(descriptor)
+                stream.when_broken_off = None  # it refers to the stream, which would wait for the garbage collector
                 stream.close()
                 self._pool.settled(stream.post, error)
 
