@@ -27,6 +27,8 @@ def serve_app(app: Any, interface: str, config: Config) -> Callable[[Any, Any], 
     """
     web = WebConfig()
     if interface == "wsgi":
+        if config.driver == "async":
+            raise ConfigError("LMI_FAST_DRIVER", "async", "auto or threads, for a WSGI application")
         from .wsgi import WsgiHandler
 
         return WsgiHandler(app, web)

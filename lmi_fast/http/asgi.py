@@ -29,7 +29,7 @@ _log = logging.getLogger("lmi_fast.http")
 # Seconds for an application to end by itself once its caller is gone, before it is cancelled.
 GRACE = 0.1
 # Seconds at the shutdown for what runs behind its response.
-BACKGROUND = 0.1
+BACKGROUND = 0.05
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 if sys.version_info >= (3, 12):

@@ -29,7 +29,8 @@ usage: python -m lmi_fast [HANDLER]
 
 Serves the invocations of an AWS Lambda function: many at once on Managed Instances, one at a time elsewhere.
 
-  HANDLER     module.function or package/module.function; default: the variable _HANDLER
+  HANDLER     module.function, package/module.function or module:app; default: the variable _HANDLER
+              (app: an ASGI or WSGI application, such as FastAPI() or Flask(__name__))
 
 Lambda, and its emulator, set these:
   AWS_LAMBDA_RUNTIME_API      host:port of the Runtime API
@@ -53,5 +54,9 @@ and you may set these:
   LMI_FAST_INHERIT             on or off: threads carry the request id of the invocation that starts them; default: on
   LMI_FAST_ADAPT               on or off: adapt Powertools and the X-Ray SDK to overlapping invocations; default: on
   LMI_FAST_METRICS_S           log the runtime's own numbers every so many seconds, as metrics; 0: never; default: 0
+  LMI_FAST_INTERFACE           auto, lambda, asgi or wsgi: what the handler is; default: by its parameters
+  LMI_FAST_HTTP_RESPONSE       auto, stream or buffer: how web applications answer; default: buffer
+  LMI_FAST_HTTP_BASE_PATH      what is in front of a web application's paths besides the stage; default: nothing
+  LMI_FAST_HTTP_EVENTS_PATH    where a web application gets events that are no requests; default: nowhere
   LMI_FAST_PYTHON  the interpreter that the bootstrap script starts; default: python3
 """

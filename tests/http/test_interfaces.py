@@ -18,7 +18,8 @@ from lmi_fast.config import WebConfig
 from lmi_fast.errors import ConfigError, FaultError
 from lmi_fast.runtime.handler import interface_of, load_handler
 
-from ..serving import Served, serving
+from ..serving import serving
+from ..test_init_errors import failed
 from .gateways import Sent, delivered, http_api
 
 
@@ -167,10 +168,13 @@ def test_run_takes_an_application(tmp_path: Path) -> None:
         assert delivered(served.result(http_api(Sent(path="/x"))), "http-api").body == b"/x"
 
 
-def test_an_asgi_application_needs_a_loop(tmp_path: Path) -> None:
-    with Served(tmp_path, APP, handler="app:app", LMI_FAST_DRIVER="threads") as served:
-        assert "LMI_FAST_DRIVER" in served.api.wait_for_init_error().body.decode()
-        assert served.exit_code() == 1
+@pytest.mark.parametrize(
+    ("source", "driver"), [(APP, "threads"), ("def app(environ, start_response): ...", "async")], ids=["asgi", "wsgi"]
+)
+def test_a_driver_that_cannot(tmp_path: Path, source: str, driver: str) -> None:
+    report, _ = failed(tmp_path, source, handler="app:app", LMI_FAST_DRIVER=driver)
+    assert report["errorType"] == "Runtime.ConfigError"
+    assert f"LMI_FAST_DRIVER is {driver!r}" in report["errorMessage"]
 
 
 def test_variables() -> None:
