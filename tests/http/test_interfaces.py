@@ -151,6 +151,16 @@ def test_the_variable_decides(tmp_path: Path) -> None:
         assert served.result(http_api(Sent()))["statusCode"] == 202
 
 
+@pytest.mark.parametrize("a", ["async ", ""])
+def test_ordinary_handlers_do_not_pay_for_it(tmp_path: Path, a: str) -> None:
+    source = f"""
+        import sys
+        {a}def handler(event, context): return [name for name in sys.modules if name.startswith("lmi_fast.http")]
+    """
+    with serving(tmp_path, source) as served:
+        assert served.result({}) == []
+
+
 def test_an_application_can_be_a_handler_all_the_same(tmp_path: Path) -> None:
     with serving(
         tmp_path, "def app(environ, start_response): return 7", handler="app.app", LMI_FAST_INTERFACE="lambda"

@@ -75,3 +75,7 @@ def test_urls_behind_a_stage_and_a_base_path(tmp_path: Path) -> None:
             assert answer["statusCode"] == 200, answer
             url = f"https://api.example.test{root}/items"
             assert json.loads(answer["body"]) == [url, url, outcome.request_id]
+        docs = served.result(http_api(Sent(path="/docs"), "dev"))
+        assert "url: '/dev/openapi.json'" in docs["body"]
+        schema = json.loads(served.result(http_api(Sent(path="/openapi.json"), "dev"))["body"])
+        assert schema["servers"] == [{"url": "/dev"}]
