@@ -100,8 +100,10 @@ class Exchange:
             if _find_control(name) or _find_control(value):
                 raise RuntimeError(f"Invalid HTTP header {name!r}: {value!r}")
             headers.append((name.lower().decode("latin-1"), value.decode("latin-1").strip()))
-        self.headers = headers
-        self.status = int(message["status"])
+        status = int(message["status"])
+        if not 100 <= status <= 599:
+            raise RuntimeError(f"{status} is no HTTP status")
+        self.headers, self.status = headers, status
         self.started = True
 
     async def _until_taken(self) -> None:

@@ -79,6 +79,8 @@ class _Response:
         for name, value in self.headers:
             if not (name + value).isprintable() and any(letter in name + value for letter in "\r\n\0"):
                 raise ValueError(f"invalid HTTP header {name!r}: {value!r}")
+        if not status[:3].isdecimal() or not 100 <= int(status[:3]) <= 599:
+            raise ValueError(f"{status!r} is no HTTP status")
         self.status = int(status[:3])
         return self._ready.append
 
@@ -108,10 +110,13 @@ class _Response:
         return self._ready.pop(0)
 
     def close(self) -> None:
-        """To be called once, whatever has happened: what frameworks do behind their responses is done here."""
+        """To be called at the end, whatever has happened: frameworks do here what they do behind their responses."""
         close, self._close = self._close, None
         if close is not None:
-            close()
+            try:
+                close()
+            except BaseException as error:
+                _log.error("Exception in WSGI application, behind its response", exc_info=error)
 
 
 def _streamed(status: int, headers: list[tuple[str, str]], body: Any) -> Any:

@@ -149,6 +149,7 @@ WRONG = {
     ),
     "exits": ("sys.exit(3)", "SystemExit: 3"),
     "cancels": ("asyncio.current_task().cancel(); await asyncio.sleep(0)", "CancelledError"),
+    "odd_status": ('await send(OK | {"status": 600})', "600 is no HTTP status"),
     "splits": ('await send(OK | {"headers": [(b"x-a", b"b\\r\\nset-cookie: c=d")]})', "Invalid HTTP header"),
     "splits_name": ('await send(OK | {"headers": [(b"x-a\\n", b"b")]})', "Invalid HTTP header"),
 }

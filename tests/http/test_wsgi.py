@@ -231,6 +231,8 @@ WRONG = {
     "no start": ("return [b'x']", "the application did not call start_response()"),
     "no start nor body": ("return []", "the application did not call start_response()"),
     "two starts": ("start_response('200 OK', []); start_response('200 OK', []); return []", "was called twice"),
+    "odd status": ("start_response('OK', []); return []", "'OK' is no HTTP status"),
+    "odder status": ("start_response('099 Odd', []); return []", "'099 Odd' is no HTTP status"),
     "splits": ("start_response('200 OK', [('x', 'a\\r\\nset-cookie: b')]); return []", "invalid HTTP header"),
     "raises later": ("start_response('200 OK', []); return Body('1/0')", "division by zero"),
     "starts again": (
@@ -259,6 +261,21 @@ def test_the_body_is_closed_behind_its_last_piece(tmp_path: Path) -> None:
     with wsgi(tmp_path, source) as served:
         assert got(served, GET).body == b"first"
         assert [one["message"] for one in served.records()] == ["7", "closed"]
+
+
+def test_a_close_that_fails_is_logged(tmp_path: Path) -> None:
+    source = """
+class Body(list):
+    def close(self): raise LookupError("mine")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return Body([b"fine"])
+"""
+    with wsgi(tmp_path, source) as served:
+        outcome = served.invoke(GET)
+        assert json.loads(outcome.body)["body"] == "fine"
+        [record] = [one for one in served.records() if one["level"] == "ERROR"]
+        assert (record["errorMessage"], record["requestId"]) == ("mine", outcome.request_id)
 
 
 def test_an_event_that_fails_fails_its_invocation(tmp_path: Path) -> None:
