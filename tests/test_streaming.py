@@ -316,6 +316,31 @@ def test_many_at_a_time(tmp_path: Path, a: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_the_runtime_api_cannot_be_connected_to(tmp_path: Path, a: str, comes_back: bool) -> None:
+    """It is tried for a while; then the invocation is answered with an error, when that can be sent."""
+    with RuntimeApi() as api, Proxy(api.address) as proxy:
+        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
+        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
+            served.ready()
+            proxy.refuse()
+            pending = api.invoke({"do": "words", "words": ["a", "b"]})
+            if comes_back:
+                api.wait_for(lambda stats: stats.in_flight == 1, TIMEOUT)
+            else:
+                served.wait_for_output("cannot connect to")
+            proxy.accept_again()
+            outcome = pending.result(TIMEOUT)
+            if comes_back:
+                assert (outcome.kind, outcome.body) == ("response", b"ab")
+            else:
+                assert (outcome.kind, outcome.error_type) == ("error", "Function.ApiUnavailable")
+            served.ready()
+            assert served.result({"do": "meet"}) == "met"
+            assert served.stop() == 0
+
+
+@both
 def test_nothing_is_left_of_a_stream(tmp_path: Path, a: str) -> None:
     """No descriptor, and no memory that would wait for the garbage collector."""
     with serving(tmp_path, source(a), slots=8) as served:

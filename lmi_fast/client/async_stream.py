@@ -10,6 +10,7 @@ from ..errors import RuntimeApiError
 from ..wire.chunks import LAST, chunk
 from ..wire.requests import Post
 from .address import Address
+from .backoff import Backoff
 from .open_stream import OpenStream, StreamGone
 
 
@@ -22,7 +23,6 @@ class AsyncStream(OpenStream):
         self._writing = False
         self._when_gone: Callable[[], object] | None = None
         self._settled: Callable[[RuntimeApiError | None], object] | None = None
-        self._sock.setblocking(False)
 
     async def open(
         self,
@@ -32,10 +32,17 @@ class AsyncStream(OpenStream):
         settled: Callable[[RuntimeApiError | None], object],
     ) -> None:
         """Connects and sends the head and `first`. `when_gone` is called when the caller has gone before the end,
-        `settled` once, when the platform has taken all of it or will not. Raises OSError.
+        `settled` once, when the platform has taken all of it or will not. Raises ApiUnavailable.
         """
+        backoff = Backoff()
+        while True:
+            self._sock.setblocking(False)
+            try:
+                await self._loop.sock_connect(self._sock, self._where)
+                break
+            except OSError as error:
+                await asyncio.sleep(self._cannot_connect(error, backoff))
         self._settled = settled
-        await self._loop.sock_connect(self._sock, self._where)
         self._when_gone = when_gone
         # Of no invocation: the callback may come after this one.
         Variables().run(self._loop.add_reader, self._sock.fileno(), self._readable)
@@ -80,6 +87,14 @@ class AsyncStream(OpenStream):
         is_settled, error = self.read()
         if is_settled:
             self.close(error)
+
+    def abandon(self) -> None:
+        """Closes the connection, whatever was sent on it; nobody is told."""
+        self._settled = None
+        self.over = self.gone = True
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
 
     def close(self, error: RuntimeApiError | None) -> None:
         """Closes the connection: it was settled with `error`."""

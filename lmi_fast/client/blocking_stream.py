@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 
 from ..errors import RuntimeApiError
 from ..wire.chunks import LAST, chunk
 from ..wire.requests import Post
 from .address import Address
+from .backoff import Backoff
 from .open_stream import OpenStream, StreamGone
 
 
@@ -21,11 +23,17 @@ class BlockingStream(OpenStream):
         self.is_watched = False  # for the reply
         self._early: tuple[bool, RuntimeApiError | None] | None = None
         self._readable = select.poll()  # descriptors may be above what select() can do
-        self._readable.register(self._sock, select.POLLIN)
 
     def open(self, first: bytes) -> None:
-        """Connects and sends the head and `first`. Raises OSError."""
-        self._sock.connect(self._where)
+        """Connects and sends the head and `first`. Raises ApiUnavailable."""
+        backoff = Backoff()
+        while True:
+            try:
+                self._sock.connect(self._where)
+                break
+            except OSError as error:
+                time.sleep(self._cannot_connect(error, backoff))
+        self._readable.register(self._sock, select.POLLIN)
         self._send(self.post.head + (chunk(first) if first else b""))
         self.sent = len(first)
 
@@ -34,7 +42,7 @@ class BlockingStream(OpenStream):
         if not self.over and self._early is None and self._readable.poll(0):
             is_settled, error = self.read()
             if is_settled:
-                self._early = is_settled, error
+                self._early, self.gone = (is_settled, error), True
         if self.over or self._early is not None:
             raise StreamGone
         if data:
@@ -73,11 +81,6 @@ class BlockingStream(OpenStream):
     def settle(self) -> tuple[bool, RuntimeApiError | None]:
         """See read(): what was read early counts."""
         return self._early or self.read()
-
-    @property
-    def was_settled_early(self) -> bool:
-        """The platform has hung up, or answered, before the end."""
-        return self._early is not None
 
     def close(self) -> None:
         """Closes the connection."""

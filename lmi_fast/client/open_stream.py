@@ -16,8 +16,8 @@ from ..wire.http1 import Reader
 from ..wire.reply import Reply
 from ..wire.requests import Post
 from .address import Address
-from .meaning import refusal
-
+from .backoff import Backoff
+from .meaning import POST_TRIES, refusal
 
 _REPLY = 4096  # bytes; a reply has some 150
 
@@ -36,6 +36,7 @@ class OpenStream:
         self.over = False
         self.gone = False
         self.when_broken_off: Callable[[], object] | None = None
+        self._address = address
         self._sock, self._where = address.new_socket()
         self._reader = Reader(bytearray(_REPLY))
         self._host = address.host
@@ -54,6 +55,15 @@ class OpenStream:
             self._hang_up()
         if self.when_broken_off is not None:
             self.when_broken_off()
+
+    def _cannot_connect(self, error: OSError, backoff: Backoff) -> float:
+        """Nothing was sent yet: seconds until the next try. Raises ApiUnavailable when there were enough."""
+        delay = backoff.next_delay()
+        self._sock.close()
+        if backoff.failures >= POST_TRIES:
+            raise ApiUnavailable(f"{self.post.about}: cannot connect to {self._host}: {error.strerror}") from error
+        self._sock, self._where = self._address.new_socket()
+        return delay
 
     def _claim(self) -> bool:
         """Whether nobody is writing; nobody begins to until it is released."""

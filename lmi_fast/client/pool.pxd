@@ -40,7 +40,7 @@ cdef class Pool:
     @cython.locals(line=PostLine)
     cdef send(self, Post post, Slot then_park)
     cdef coming(self, Slot slot, Reply reply)
-    cpdef begin_stream(self)
+    cpdef owe(self, Py_ssize_t streams)
     cpdef end_stream(self, Slot slot, Py_ssize_t size, bint park=*)
     cpdef settled(self, Post post, error)
     cdef lease_again(self, PostLine line)

@@ -129,9 +129,9 @@ class Pool:
             slot.park()
             self.send(post, None)
 
-    def begin_stream(self) -> None:
-        """An answer is sent piece by piece, on a connection of its own; until it is settled."""
-        self._owed += 1
+    def owe(self, streams: int) -> None:
+        """So many answers more are sent piece by piece, on connections of their own; until they are settled."""
+        self._owed += streams
 
     def end_stream(self, slot: Slot, size: int, park: bool = True) -> None:
         """All was sent, so many bytes: parks the slot; in Lambda (default) mode when the platform has it."""

@@ -169,16 +169,11 @@ class AsyncDriver:
                 self._pool.end_stream(invocation.slot, invocation.stream.sent)
 
     async def _stream(self, invocation: Invocation, response: StreamingResponse) -> Post | None:
-        from ..client.async_stream import AsyncStream
-        from .streams import stream_async
-
-        def new_stream(post: Post) -> AsyncStream:
-            stream = AsyncStream(self._loop, self._service.address, post)
-            self._pool.begin_stream()
-            return stream
+        from .streams import AsyncStreams
 
         try:
-            return await stream_async(response, invocation, self._invoker, new_stream, self._pool.settled)
+            streams = AsyncStreams(self._loop, self._service.address, self._invoker, self._pool)
+            return await streams.send(response, invocation)
         except BaseException as error:
             if self._ended:
                 raise

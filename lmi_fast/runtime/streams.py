@@ -2,6 +2,9 @@
 
 Nothing is sent before there is a first piece, so what fails before it is reported as ever. What fails later goes into
 the trailers of the body. When the caller goes away the handler's generator is closed.
+
+Both ways to `send` return the post with the head of the answer when all of it went out, or an error behind what did.
+They raise what is raised before the first piece, and whatever is when the invocation was answered in its handler's place.
 """
 
 from __future__ import annotations
@@ -9,10 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from threading import Lock
 
+from ..client.address import Address
+from ..client.async_stream import AsyncStream
+from ..client.blocking_stream import BlockingStream
 from ..client.open_stream import OpenStream, StreamGone
-from ..errors import ErrorType, FaultError, RuntimeApiError
+from ..client.pool import Pool
+from ..errors import ErrorType, FaultError
 from ..streaming import StreamingResponse, as_bytes, may_wait, pieces_of
 from ..wire.chunks import last_with_error
 from ..wire.invocation import Invocation
@@ -23,78 +31,84 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..client.async_stream import AsyncStream
-    from ..client.blocking_stream import BlockingStream
-
 _log = logging.getLogger("lmi_fast")
 _END = object()
 
 
-async def stream_async(
-    response: StreamingResponse,
-    invocation: Invocation,
-    invoker: Invoker,
-    new_stream: Callable[[Post], AsyncStream],
-    settled: Callable[[Post, RuntimeApiError | None], object],
-) -> Post:
-    """Sends `response`, and returns the post with its head: all of it went out, or an error behind what did.
+class _Streams:
+    def __init__(self, address: Address, invoker: Invoker, pool: Pool) -> None:
+        self._address = address
+        self._invoker = invoker
+        self._pool = pool
 
-    Raises what is raised before the first piece, and whatever is when the invocation was answered in its place.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    stream: AsyncStream | None = None
-    pieces = _pieces(response.body)
-    try:
-        try:
-            async for piece in pieces:
-                if stream is None:
-                    stream = await _open(response, piece, invocation, invoker, new_stream, settled, task.cancel)
-                else:
-                    await stream.write(as_bytes(piece))
-            if stream is None:
-                stream = await _open(response, b"", invocation, invoker, new_stream, settled, task.cancel)
-            await stream.end()
-        finally:
-            await _close(pieces, response.body)
-        invoker.streamed(invocation)
-        return stream.post
-    except BaseException as error:
-        if stream is None or invocation.answered:
-            raise
+    def _head(self, invocation: Invocation, response: StreamingResponse, first: Any) -> Post:
+        return self._invoker.requests.stream(invocation, response.type_of(first))
+
+    def _last(self, stream: OpenStream, invocation: Invocation, error: BaseException) -> bytes | None:
+        """The end of an answer whose handler has ended with `error`; None when nobody takes it."""
         if stream.gone:
-            _tell_gone(stream, invocation, invoker)
-            return stream.post
-        report = invoker.describe(invocation, error)
-        with contextlib.suppress(StreamGone):
-            await stream.end(last_with_error(report.error_type, report.body))
+            _log.info("the caller went away after %d bytes of %s", stream.sent, stream.post.about)
+            self._invoker.streamed(invocation)
+            return None
+        report = self._invoker.describe(invocation, error)
+        return last_with_error(report.error_type, report.body)
+
+
+class AsyncStreams(_Streams):
+    """Those of async handlers, in their tasks."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, invoker: Invoker, pool: Pool) -> None:
+        super().__init__(address, invoker, pool)
+        self._loop = loop
+
+    async def send(self, response: StreamingResponse, invocation: Invocation) -> Post:
+        """See the module."""
+        stream: AsyncStream | None = None
+        pieces = _pieces(response.body)
+        try:
+            try:
+                async for piece in pieces:
+                    if stream is None:
+                        stream = await self._open(response, piece, invocation)
+                    else:
+                        await stream.write(as_bytes(piece))
+                if stream is None:
+                    stream = await self._open(response, b"", invocation)
+                await stream.end()
+            finally:
+                await pieces.aclose()
+                await _close(response.body)
+        except BaseException as error:
+            if stream is None or invocation.answered:
+                raise
+            last = self._last(stream, invocation, error)
+            if last is not None:
+                with contextlib.suppress(StreamGone):
+                    await stream.end(last)
+        else:
+            self._invoker.streamed(invocation)
         return stream.post
 
-
-async def _open(
-    response: StreamingResponse,
-    piece: Any,
-    invocation: Invocation,
-    invoker: Invoker,
-    new_stream: Callable[[Post], AsyncStream],
-    settled: Callable[[Post, RuntimeApiError | None], object],
-    when_gone: Callable[[], object],
-) -> AsyncStream:
-    first = response.prelude() + as_bytes(piece)
-    post = invoker.requests.stream(invocation, response.type_of(piece))
-    stream = new_stream(post)
-    invocation.stream = stream
-    try:
-        await stream.open(first, when_gone=when_gone, settled=lambda error: settled(post, error))
-    except BaseException:
-        if not invocation.answered:
-            invocation.stream = None  # an error report can be posted, once this one is closed
-        stream.close(None)
-        raise
-    return stream
+    async def _open(self, response: StreamingResponse, piece: Any, invocation: Invocation) -> AsyncStream:
+        first = response.prelude() + as_bytes(piece)
+        post = self._head(invocation, response, piece)
+        stream = AsyncStream(self._loop, self._address, post)
+        task = asyncio.current_task()
+        assert task is not None
+        invocation.stream = stream
+        self._pool.owe(1)
+        try:
+            await stream.open(first, when_gone=task.cancel, settled=lambda error: self._pool.settled(post, error))
+        except BaseException:
+            stream.abandon()
+            self._pool.owe(-1)
+            if not invocation.answered:
+                invocation.stream = None  # it has not begun: an error report can be posted
+            raise
+        return stream
 
 
-async def _pieces(body: Any) -> AsyncIterator[Any]:
+async def _pieces(body: Any) -> AsyncGenerator[Any]:
     if hasattr(body, "__aiter__"):
         async for piece in body:
             yield piece
@@ -109,69 +123,76 @@ async def _pieces(body: Any) -> AsyncIterator[Any]:
         yield piece
 
 
-async def _close(pieces: Any, body: Any) -> None:
-    await pieces.aclose()
-    for close in (getattr(body, "aclose", None), getattr(body, "close", None)):
-        if close is not None:
-            result = close()
-            if hasattr(result, "__await__"):
-                await result
-            return
+async def _close(body: Any) -> None:
+    close = getattr(body, "aclose", None) or getattr(body, "close", None)
+    if close is not None:
+        closed = close()
+        if hasattr(closed, "__await__"):
+            await closed
 
 
-def stream_blocking(
-    response: StreamingResponse,
-    invocation: Invocation,
-    invoker: Invoker,
-    new_stream: Callable[[Post], BlockingStream],
-) -> Post:
-    """The same on a thread. The stream, if it was opened, is `invocation.stream`."""
-    if hasattr(response.body, "__aiter__"):
-        raise FaultError(
-            ErrorType.MARSHAL, "a plain handler returned an asynchronous iterable to stream: make it `async def`"
-        )
-    stream: BlockingStream | None = None
-    try:
+class BlockingStreams(_Streams):
+    """Those of plain handlers, on their threads. The pool is used under `lock`; `wait_until_taken` is called under it
+    when an answer was ended by somebody else.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        invoker: Invoker,
+        pool: Pool,
+        lock: Lock,
+        wait_until_taken: Callable[[BlockingStream], object],
+    ) -> None:
+        super().__init__(address, invoker, pool)
+        self._lock = lock
+        self._wait_until_taken = wait_until_taken
+
+    def send(self, response: StreamingResponse, invocation: Invocation) -> Post:
+        """See the module."""
+        if hasattr(response.body, "__aiter__"):
+            raise FaultError(
+                ErrorType.MARSHAL, "a plain handler returned an asynchronous iterable to stream: make it `async def`"
+            )
+        stream: BlockingStream | None = None
         try:
-            for piece in pieces_of(response.body):
+            try:
+                for piece in pieces_of(response.body):
+                    if stream is None:
+                        stream = self._open(response, piece, invocation)
+                    else:
+                        stream.write(as_bytes(piece))
                 if stream is None:
-                    stream = _open_blocking(response, piece, invocation, invoker, new_stream)
-                else:
-                    stream.write(as_bytes(piece))
-            if stream is None:
-                stream = _open_blocking(response, b"", invocation, invoker, new_stream)
-            stream.end()
-        finally:
-            if (close := getattr(response.body, "close", None)) is not None:
-                close()
-        invoker.streamed(invocation)
+                    stream = self._open(response, b"", invocation)
+                stream.end()
+            finally:
+                if (close := getattr(response.body, "close", None)) is not None:
+                    close()
+        except BaseException as error:
+            if stream is None or invocation.answered:
+                raise
+            last = self._last(stream, invocation, error)
+            if last is not None:
+                with contextlib.suppress(StreamGone):
+                    stream.end(last)
+        else:
+            self._invoker.streamed(invocation)
         return stream.post
-    except BaseException as error:
-        if stream is None or invocation.answered:
+
+    def _open(self, response: StreamingResponse, piece: Any, invocation: Invocation) -> BlockingStream:
+        first = response.prelude() + as_bytes(piece)
+        stream = BlockingStream(self._address, self._head(invocation, response, piece))
+        stream.when_broken_off = lambda: self._wait_until_taken(stream)
+        invocation.stream = stream
+        with self._lock:
+            self._pool.owe(1)
+        try:
+            stream.open(first)
+        except BaseException:
+            stream.close()
+            with self._lock:
+                self._pool.owe(-1)
+            if not invocation.answered:
+                invocation.stream = None
             raise
-        if stream.gone or stream.was_settled_early:
-            _tell_gone(stream, invocation, invoker)
-            return stream.post
-        report = invoker.describe(invocation, error)
-        with contextlib.suppress(StreamGone):
-            stream.end(last_with_error(report.error_type, report.body))
-        return stream.post
-
-
-def _open_blocking(
-    response: StreamingResponse,
-    piece: Any,
-    invocation: Invocation,
-    invoker: Invoker,
-    new_stream: Callable[[Post], BlockingStream],
-) -> BlockingStream:
-    first = response.prelude() + as_bytes(piece)
-    stream = new_stream(invoker.requests.stream(invocation, response.type_of(piece)))
-    invocation.stream = stream
-    stream.open(first)
-    return stream
-
-
-def _tell_gone(stream: OpenStream, invocation: Invocation, invoker: Invoker) -> None:
-    _log.info("the caller went away after %d bytes of %s", stream.sent, stream.post.about)
-    invoker.streamed(invocation)
+        return stream

@@ -204,18 +204,13 @@ class ThreadDriver:
             return None if invocation.answered else invoker.fail(invocation, error)
 
     def _stream(self, invocation: Invocation, response: StreamingResponse) -> Post | None:
-        from ..client.blocking_stream import BlockingStream
-        from .streams import stream_blocking
-
-        def new_stream(post: Post) -> BlockingStream:
-            stream = BlockingStream(self._service.address, post)
-            stream.when_broken_off = lambda: self._wait_until_taken(stream)
-            with self._lock:
-                self._pool.begin_stream()
-            return stream
+        from .streams import BlockingStreams
 
         try:
-            return stream_blocking(response, invocation, self._invoker, new_stream)
+            streams = BlockingStreams(
+                self._service.address, self._invoker, self._pool, self._lock, self._wait_until_taken
+            )
+            return streams.send(response, invocation)
         except BaseException as error:
             return None if invocation.answered else self._invoker.fail(invocation, error)
 
