@@ -4,7 +4,7 @@ Nothing is sent before there is a first piece, so what fails before it is report
 the trailers of the body. When the caller goes away the handler's generator is closed.
 
 Both ways to `send` return the post with the head of the answer when all of it went out, or an error behind what did.
-They raise what is raised before the first piece, and whatever is when the invocation was answered in its handler's place.
+They raise what is raised before the first piece, and whatever is when somebody else has answered the invocation.
 """
 
 from __future__ import annotations
