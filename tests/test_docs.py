@@ -8,7 +8,7 @@ import pytest
 
 from .serving import ROOT
 
-PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("reliability.md", "powertools.md", "web.md", "streaming.md")}
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("reliability.md", "powertools.md", "web.md", "streaming.md", "web.md")}
 NAMED = sorted({named for text in PAGES.values() for named in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)})
 
 
