@@ -8,8 +8,9 @@ import pytest
 
 from .serving import ROOT
 
-PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("reliability.md", "powertools.md", "web.md", "streaming.md", "web.md")}
-NAMED = sorted({named for text in PAGES.values() for named in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)})
+PAGES = ("reliability.md", "powertools.md", "streaming.md", "web.md")
+TEXT = "\n".join((ROOT / "docs" / name).read_text() for name in PAGES)
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))
 
 
 def test_the_pages_name_tests() -> None:
