@@ -100,7 +100,7 @@ class PrintStream(io.TextIOBase):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         with self._lock:
             line = self._line_here()
-            if line.text and text.startswith("{") and text.endswith("}"):  # somebody else's record
+            if line.text and _is_a_record(text):
                 self._end(line)
             *whole, line.text = (line.text + text).split("\n")
             if "\r" in line.text:  # a progress bar: a terminal would show the last of it
@@ -168,6 +168,13 @@ class _Bytes(io.RawIOBase):
 
     def close(self) -> None:
         self.flush()
+
+
+def _is_a_record(text: str) -> bool:
+    """Whether it is one of somebody else's, that must not become the end of a line that was begun before: a handler of
+    logging writes it with its end, Powertools' metrics do not. print("got", {}) writes its parts one by one.
+    """
+    return text.startswith("{") and (text.endswith("}\n") or text.startswith('{"_aws"'))
 
 
 def _with_owner(text: str, owner: dict[str, str]) -> str | None:

@@ -61,6 +61,7 @@ def test_records_that_are_printed_stay_what_they_are(tmp_path: Path, a: str) -> 
     source = f"""
 import json, sys
 {a}def handler(event, context):
+    print("got", {{"a": 1}}, {{}}, sep=" ")
     print("begun ", end="")
     print('{{"_aws": {{"Timestamp": 1}}, "big": 12345678901234567890.10, "twice": 1, "twice": 2}}')
     print(' {{ "requestId": "mine" }} ')
@@ -73,7 +74,8 @@ import json, sys
 """
     with serving(tmp_path, source, slots=2) as served:
         request_id = served.result()
-    [begun, first, mine, empty, no_json, array, long, binary] = served.output.splitlines()
+    [got, begun, first, mine, empty, no_json, array, long, binary] = served.output.splitlines()
+    assert json.loads(got)["message"] == "got {'a': 1} {}"
     assert json.loads(begun)["message"] == "begun "
     own = f'"requestId":"{request_id}"}}'
     assert first == '{"_aws": {"Timestamp": 1}, "big": 12345678901234567890.10, "twice": 1, "twice": 2,' + own

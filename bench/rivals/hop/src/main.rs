@@ -1,36 +1,24 @@
-// What the Lambda Web Adapter does, in its shortest form: an event becomes a request to a server on localhost.
-use lambda_runtime::{run_concurrent, service_fn, Error, LambdaEvent};
-use reqwest::{Client, Method};
-use serde_json::{json, Map, Value};
+// What the Lambda Web Adapter does, with the libraries it does it with: an event becomes a request to localhost.
+use lambda_http::{run_concurrent, service_fn, Body, Error, Request, Response};
+use reqwest::Client;
 
-async fn handle(client: Client, target: String, event: LambdaEvent<Value>) -> Result<Value, Error> {
-    let event = event.payload;
-    let method = event["requestContext"]["http"]["method"].as_str().unwrap_or("GET");
-    let path = event["rawPath"].as_str().unwrap_or("/");
-    let query = event["rawQueryString"].as_str().unwrap_or("");
-    let url = format!("{target}{path}?{query}");
-    let mut request = client.request(Method::from_bytes(method.as_bytes())?, url);
-    if let Some(headers) = event["headers"].as_object() {
-        for (name, value) in headers {
-            if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
-                request = request.header(name, value.as_str().unwrap_or(""));
-            }
-        }
+async fn handle(client: Client, target: String, request: Request) -> Result<Response<Body>, Error> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map(|path| path.as_str()).unwrap_or("/");
+    let mut headers = parts.headers;
+    headers.remove("host");
+    headers.remove("content-length");
+    let sent = client.request(parts.method, format!("{target}{path}")).headers(headers).body(body.to_vec()).send().await?;
+    let mut response = Response::builder().status(sent.status());
+    for (name, value) in sent.headers() {
+        response = response.header(name, value);
     }
-    let reply = request.body(event["body"].as_str().unwrap_or("").to_owned()).send().await?;
-    let status = reply.status().as_u16();
-    let headers: Map<String, Value> = reply
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or(""))))
-        .collect();
-    let body = reply.text().await?;
-    Ok(json!({"statusCode": status, "headers": headers, "body": body, "isBase64Encoded": false}))
+    Ok(response.body(Body::from(sent.bytes().await?.to_vec()))?)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let target = std::env::var("BENCH_TARGET")?;
     let client = Client::new();
-    run_concurrent(service_fn(move |event| handle(client.clone(), target.clone(), event))).await
+    run_concurrent(service_fn(move |request| handle(client.clone(), target.clone(), request))).await
 }
