@@ -341,6 +341,24 @@ def test_the_runtime_api_cannot_be_connected_to(tmp_path: Path, a: str, comes_ba
 
 
 @both
+def test_a_deadline_before_it_is_connected_is_reported_as_ever(tmp_path: Path, a: str) -> None:
+    with RuntimeApi() as api, Proxy(api.address) as proxy:
+        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
+        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
+            served.ready()
+            proxy.refuse()
+            deadline = round(time.time() * 1000) + 250
+            pending = api.invoke({"do": "words", "words": ["a", "b"]}, deadline_ms=deadline)
+            served.wait_for_output("Function.TimedOut")
+            proxy.accept_again()
+            outcome = pending.result(TIMEOUT)
+            assert (outcome.kind, outcome.error_type) == ("error", "Function.TimedOut")
+            served.ready()
+            assert served.result({"do": "meet"}) == "met"
+            assert served.stop() == 0
+
+
+@both
 def test_nothing_is_left_of_a_stream(tmp_path: Path, a: str) -> None:
     """No descriptor, and no memory that would wait for the garbage collector."""
     with serving(tmp_path, source(a), slots=8) as served:
@@ -405,6 +423,7 @@ def test_what_was_streamed_is_closed(tmp_path: Path, a: str) -> None:
     with serving(tmp_path, made, slots=2) as served:
         for event in ("file", "good", "bad"):
             served.invoke(event)
+        served.ready()  # a slot polls when its body is closed
         assert served.result("closed") == [True, True, True]
 
 

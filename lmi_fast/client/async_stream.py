@@ -15,7 +15,7 @@ from .open_stream import OpenStream, StreamGone
 
 
 class AsyncStream(OpenStream):
-    """`await open(...)`, then `write` and `end` it."""
+    """`await connect()` and `begin(...)` it, then `write` and `end` it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, post: Post) -> None:
         super().__init__(address, post)
@@ -24,16 +24,8 @@ class AsyncStream(OpenStream):
         self._when_gone: Callable[[], object] | None = None
         self._settled: Callable[[RuntimeApiError | None], object] | None = None
 
-    async def open(
-        self,
-        first: bytes,
-        *,
-        when_gone: Callable[[], object],
-        settled: Callable[[RuntimeApiError | None], object],
-    ) -> None:
-        """Connects and sends the head and `first`. `when_gone` is called when the caller has gone before the end,
-        `settled` once, when the platform has taken all of it or will not. Raises ApiUnavailable.
-        """
+    async def connect(self) -> None:
+        """Nothing is sent yet. Raises ApiUnavailable when the Runtime API cannot be reached for a while."""
         backoff = Backoff()
         while True:
             self._sock.setblocking(False)
@@ -42,6 +34,17 @@ class AsyncStream(OpenStream):
                 break
             except OSError as error:
                 await asyncio.sleep(self._cannot_connect(error, backoff))
+
+    async def begin(
+        self,
+        first: bytes,
+        *,
+        when_gone: Callable[[], object],
+        settled: Callable[[RuntimeApiError | None], object],
+    ) -> None:
+        """Sends the head and `first`. `when_gone` is called when the caller has gone before the end, `settled` once,
+        when the platform has taken all of it or will not.
+        """
         self._settled = settled
         self._when_gone = when_gone
         # Of no invocation: the callback may come after this one.

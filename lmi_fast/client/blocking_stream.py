@@ -15,7 +15,7 @@ from .open_stream import OpenStream, StreamGone
 
 
 class BlockingStream(OpenStream):
-    """`open`, `write` and `end` it on one thread; another one may break it off."""
+    """`connect`, `begin`, `write` and `end` it on one thread; another one may break it off."""
 
     def __init__(self, address: Address, post: Post) -> None:
         super().__init__(address, post)
@@ -24,8 +24,8 @@ class BlockingStream(OpenStream):
         self._early: tuple[bool, RuntimeApiError | None] | None = None
         self._readable = select.poll()  # descriptors may be above what select() can do
 
-    def open(self, first: bytes) -> None:
-        """Connects and sends the head and `first`. Raises ApiUnavailable."""
+    def connect(self) -> None:
+        """Nothing is sent yet. Raises ApiUnavailable when the Runtime API cannot be reached for a while."""
         backoff = Backoff()
         while True:
             try:
@@ -34,16 +34,19 @@ class BlockingStream(OpenStream):
             except OSError as error:
                 time.sleep(self._cannot_connect(error, backoff))
         self._readable.register(self._sock, select.POLLIN)
+
+    def begin(self, first: bytes) -> None:
+        """Sends the head and `first`."""
         self._send(self.post.head + (chunk(first) if first else b""))
         self.sent = len(first)
 
     def write(self, data: bytes) -> None:
         """Sends a piece of the body. Raises StreamGone when nobody takes it."""
-        if not self.over and self._early is None and self._readable.poll(0):
+        if not self.over and not self.gone and self._readable.poll(0):
             is_settled, error = self.read()
             if is_settled:
                 self._early, self.gone = (is_settled, error), True
-        if self.over or self._early is not None:
+        if self.over or self.gone:
             raise StreamGone
         if data:
             self.sent += len(data)
@@ -51,7 +54,7 @@ class BlockingStream(OpenStream):
 
     def end(self, last: bytes = LAST) -> None:
         """Ends it; does nothing where that was done."""
-        if not self.over and self._early is None:
+        if not self.over and not self.gone:
             self._send(last, is_last=True)
         self.over = True
 

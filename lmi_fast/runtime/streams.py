@@ -36,6 +36,8 @@ _END = object()
 
 
 class _Streams:
+    # A stream is the invocation's once it is connected: until then an error report can answer it, from then on an error
+    # is the end of the stream.
     def __init__(self, address: Address, invoker: Invoker, pool: Pool) -> None:
         self._address = address
         self._invoker = invoker
@@ -93,12 +95,17 @@ class AsyncStreams(_Streams):
         first = response.prelude() + as_bytes(piece)
         post = self._head(invocation, response, piece)
         stream = AsyncStream(self._loop, self._address, post)
+        try:
+            await stream.connect()
+        except BaseException:
+            stream.abandon()
+            raise
         task = asyncio.current_task()
         assert task is not None
         invocation.stream = stream
         self._pool.owe(1)
         try:
-            await stream.open(first, when_gone=task.cancel, settled=lambda error: self._pool.settled(post, error))
+            await stream.begin(first, when_gone=task.cancel, settled=lambda error: self._pool.settled(post, error))
         except BaseException:
             stream.abandon()
             self._pool.owe(-1)
@@ -182,12 +189,20 @@ class BlockingStreams(_Streams):
     def _open(self, response: StreamingResponse, piece: Any, invocation: Invocation) -> BlockingStream:
         first = response.prelude() + as_bytes(piece)
         stream = BlockingStream(self._address, self._head(invocation, response, piece))
+        try:
+            stream.connect()
+        except BaseException:
+            stream.close()
+            raise
         stream.when_broken_off = lambda: self._wait_until_taken(stream)
-        invocation.stream = stream
         with self._lock:
+            if invocation.answered:  # by somebody else, while it connected
+                stream.close()
+                raise StreamGone
+            invocation.stream = stream
             self._pool.owe(1)
         try:
-            stream.open(first)
+            stream.begin(first)
         except BaseException:
             stream.close()
             with self._lock:
