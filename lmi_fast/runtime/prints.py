@@ -125,7 +125,10 @@ class PrintStream(io.TextIOBase):
             lines = self._lines[context] = {}
             # Invocations that print nothing pay nothing; and tasks that outlive their handler may go on printing.
             weakref.finalize(context, self._end_all, lines)
-        return lines.setdefault(threading.get_ident(), _Line(context))
+        ident = threading.get_ident()
+        if ident not in lines:
+            lines[ident] = _Line(context)
+        return lines[ident]
 
     def _end_all(self, lines: dict[int, _Line]) -> None:
         for line in list(lines.values()):
