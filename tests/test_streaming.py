@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,15 @@ def gate(name):
 def source(a: str) -> str:
     kind = "from asyncio import Event" if a else "from threading import Event"
     return SOURCE.format(a=a, kind=kind, wait="await " if a else "")
+
+
+@contextlib.contextmanager
+def proxied(folder: Path, made: str) -> Iterator[tuple[Served, Proxy]]:
+    """A function whose Runtime API is behind a proxy."""
+    with RuntimeApi() as api, Proxy(api.address) as proxy:
+        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
+        with serving(folder, made, slots=2, api=api, variables=variables) as served:
+            yield served, proxy
 
 
 def streamed(served: Served, event: dict[str, Any], **more: Any) -> tuple[bytes, str]:
@@ -222,66 +233,55 @@ def test_shutdown_ends_it_with_an_error(tmp_path: Path, a: str) -> None:
 
 @both
 def test_when_the_caller_goes_away_the_generator_is_closed(tmp_path: Path, a: str) -> None:
-    with RuntimeApi() as api, Proxy(api.address) as proxy:
-        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
-        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
-            served.ready()
-            slots = list(proxy.links)
-            came = threading.Event()
-            pending = api.invoke({"do": "endless"}, taker=lambda data: came.set())
-            assert came.wait(TIMEOUT)
-            for link in proxy.links:
-                if link not in slots:
-                    link.cut(reset=True)
-            served.wait_for_output("closed")
-            assert pending.result(TIMEOUT).kind == "truncated"
-            served.ready()
-            assert served.result({"do": "meet"}) == "met"
-            assert served.stop() == 0
-            assert "Traceback" not in served.output
+    with proxied(tmp_path, source(a)) as (served, proxy):
+        slots = list(proxy.links)
+        came = threading.Event()
+        pending = served.api.invoke({"do": "endless"}, taker=lambda data: came.set())
+        assert came.wait(TIMEOUT)
+        for link in proxy.links:
+            if link not in slots:
+                link.cut(reset=True)
+        served.wait_for_output("closed")
+        assert pending.result(TIMEOUT).kind == "truncated"
+        served.ready()
+        assert served.result({"do": "meet"}) == "met"
+        assert served.stop() == 0
+        assert "Traceback" not in served.output
 
 
 def test_a_generator_that_waits_is_told_at_once_that_the_caller_has_gone(tmp_path: Path) -> None:
     """A plain one is when it yields the next time."""
-    with RuntimeApi() as api, Proxy(api.address) as proxy:
-        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
-        with Served(tmp_path, source("async "), slots=2, api=api, variables=variables) as served:
-            served.ready()
-            slots = list(proxy.links)
-            api.invoke({"do": "held", "gate": 1})
-            served.wait_for_output("waits")
-            for link in proxy.links:
-                if link not in slots:
-                    link.cut(reset=False)
-            served.wait_for_output("cleaned up")
-            assert "ended by CancelledError" in served.output
-            served.ready()
-            assert served.stop() == 0
+    with proxied(tmp_path, source("async ")) as (served, proxy):
+        slots = list(proxy.links)
+        served.api.invoke({"do": "held", "gate": 1})
+        served.wait_for_output("waits")
+        for link in proxy.links:
+            if link not in slots:
+                link.cut(reset=False)
+        served.wait_for_output("cleaned up")
+        assert "ended by CancelledError" in served.output
+        served.ready()
 
 
 @both
 def test_a_slow_reader_holds_up_the_generator_and_nobody_else(tmp_path: Path, a: str) -> None:
     """Memory stays what it was, however much is to come."""
-    with RuntimeApi() as api, Proxy(api.address) as proxy:
-        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
-        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
-            served.ready()
-            slots = list(proxy.links)
-            before = resident(served.process.pid)
-            proxy.on_next(lambda link: link.up.stall(after=1 << 20))
-            sizes: list[int] = []
-            pending = api.invoke({"do": "large", "count": 100}, taker=lambda data: sizes.append(len(data)))
-            proxy.wait_for(lambda proxy: any(link.up.stalled for link in proxy.links), TIMEOUT)
-            for _ in range(20):
-                assert served.result({"do": "meet"}) == "met"
-            assert not pending.done()
-            assert resident(served.process.pid) - before < 16 << 20
-            for link in proxy.links:
-                if link not in slots:
-                    link.release()
-            assert pending.result(TIMEOUT).kind == "response"
-            assert sum(sizes) == 100 << 20
-            assert served.stop() == 0
+    with proxied(tmp_path, source(a)) as (served, proxy):
+        slots = list(proxy.links)
+        before = resident(served.process.pid)
+        proxy.on_next(lambda link: link.up.stall(after=1 << 20))
+        sizes: list[int] = []
+        pending = served.api.invoke({"do": "large", "count": 100}, taker=lambda data: sizes.append(len(data)))
+        proxy.wait_for(lambda proxy: any(link.up.stalled for link in proxy.links), TIMEOUT)
+        for _ in range(20):
+            assert served.result({"do": "meet"}) == "met"
+        assert not pending.done()
+        assert resident(served.process.pid) - before < 16 << 20
+        for link in proxy.links:
+            if link not in slots:
+                link.release()
+        assert pending.result(TIMEOUT).kind == "response"
+        assert sum(sizes) == 100 << 20
 
 
 @both
@@ -319,43 +319,35 @@ def test_many_at_a_time(tmp_path: Path, a: str) -> None:
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_the_runtime_api_cannot_be_connected_to(tmp_path: Path, a: str, comes_back: bool) -> None:
     """It is tried for a while; then the invocation is answered with an error, when that can be sent."""
-    with RuntimeApi() as api, Proxy(api.address) as proxy:
-        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
-        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
-            served.ready()
-            proxy.refuse()
-            pending = api.invoke({"do": "words", "words": ["a", "b"]})
-            if comes_back:
-                api.wait_for(lambda stats: stats.in_flight == 1, TIMEOUT)
-            else:
-                served.wait_for_output("cannot connect to")
-            proxy.accept_again()
-            outcome = pending.result(TIMEOUT)
-            if comes_back:
-                assert (outcome.kind, outcome.body) == ("response", b"ab")
-            else:
-                assert (outcome.kind, outcome.error_type) == ("error", "Function.ApiUnavailable")
-            served.ready()
-            assert served.result({"do": "meet"}) == "met"
-            assert served.stop() == 0
+    with proxied(tmp_path, source(a)) as (served, proxy):
+        proxy.refuse()
+        pending = served.api.invoke({"do": "words", "words": ["a", "b"]})
+        if comes_back:
+            served.api.wait_for(lambda stats: stats.in_flight == 1, TIMEOUT)
+        else:
+            served.wait_for_output("cannot connect to")
+        proxy.accept_again()
+        outcome = pending.result(TIMEOUT)
+        if comes_back:
+            assert (outcome.kind, outcome.body) == ("response", b"ab")
+        else:
+            assert (outcome.kind, outcome.error_type) == ("error", "Function.ApiUnavailable")
+        served.ready()
+        assert served.result({"do": "meet"}) == "met"
 
 
 @both
 def test_a_deadline_before_it_is_connected_is_reported_as_ever(tmp_path: Path, a: str) -> None:
-    with RuntimeApi() as api, Proxy(api.address) as proxy:
-        variables = {"AWS_LAMBDA_RUNTIME_API": proxy.address, "LMI_FAST_EXTENSION": "off"}
-        with Served(tmp_path, source(a), slots=2, api=api, variables=variables) as served:
-            served.ready()
-            proxy.refuse()
-            deadline = round(time.time() * 1000) + 250
-            pending = api.invoke({"do": "words", "words": ["a", "b"]}, deadline_ms=deadline)
-            served.wait_for_output("Function.TimedOut")
-            proxy.accept_again()
-            outcome = pending.result(TIMEOUT)
-            assert (outcome.kind, outcome.error_type) == ("error", "Function.TimedOut")
-            served.ready()
-            assert served.result({"do": "meet"}) == "met"
-            assert served.stop() == 0
+    with proxied(tmp_path, source(a)) as (served, proxy):
+        proxy.refuse()
+        deadline = round(time.time() * 1000) + 250
+        pending = served.api.invoke({"do": "words", "words": ["a", "b"]}, deadline_ms=deadline)
+        served.wait_for_output("Function.TimedOut")
+        proxy.accept_again()
+        outcome = pending.result(TIMEOUT)
+        assert (outcome.kind, outcome.error_type) == ("error", "Function.TimedOut")
+        served.ready()
+        assert served.result({"do": "meet"}) == "met"
 
 
 @both
