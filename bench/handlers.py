@@ -31,6 +31,47 @@ async def endpoint(path: str):
     return {"message": "hello", "path": path}
 
 
+REQUEST = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.4"},
+    "http_version": "1.1",
+    "method": "POST",
+    "scheme": "https",
+    "path": "/path/to/resource",
+    "raw_path": b"/path/to/resource",
+    "query_string": b"parameter1=value1&parameter1=value2&parameter2=value",
+    "root_path": "",
+    "headers": [
+        (b"header1", b"value1"),
+        (b"header2", b"value1,value2"),
+        (b"cookie", b"cookie1; cookie2"),
+        (b"content-length", b"15"),
+    ],
+    "client": ("192.0.2.1", 0),
+    "server": ("id.execute-api.us-east-1.amazonaws.com", 443),
+    "state": {},
+    "extensions": {},
+}
+ANSWER = {
+    "statusCode": 200,
+    "body": '{"message":"hello","path":"path/to/resource"}',
+    "headers": {"content-type": "application/json"},
+}
+
+
+async def receive():
+    return {"type": "http.request", "body": b'{"test":"body"}', "more_body": False}
+
+
+async def send(message):
+    pass
+
+
+async def untranslated(event, context):
+    await app({**REQUEST, "headers": list(REQUEST["headers"])}, receive, send)
+    return ANSWER
+
+
 try:
     from mangum import Mangum
 except ImportError:  # none of lmi_fast's

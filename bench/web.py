@@ -25,10 +25,12 @@ def _hop() -> list[str]:
 
 
 OURS = replace(rivals.lmi_fast("async, FastAPI", "app"), works=("web",))
+# What is left when nothing is translated, and no target: FastAPI gets a request that is ready, its response is dropped.
+LEAST = replace(rivals.lmi_fast("async, FastAPI, nothing translated", "untranslated"), works=("web",))
 # Its handler is the application that uvicorn serves; the adapter has no use for it.
 HOP = Runtime("adapter and uvicorn, FastAPI", _hop, "app", works=("web",))
 MANGUM = replace(rivals.awslambdaric("awslambdaric, Mangum, FastAPI", "mangum_handler"), works=("web",))
-ALL = [OURS, HOP, MANGUM]
+ALL = [OURS, LEAST, HOP, MANGUM]
 
 
 def measure(session: Session) -> list[Sample]:
