@@ -2,7 +2,10 @@
 
 Where bytes are read and sockets are called, a part `x` has two sources: `_x_py` (pure Python), `_x_c` (Cython) and, for
 bytes, `_x_h11` (all of it through h11). What only keeps objects and calls the others has one source, `x.py`, which is
-compiled as it stands with the types in `x.pxd`: the extension module lies beside it, and Python prefers it.
+compiled as it stands with the types in `x.pxd`.
+
+All that is compiled is one shared object, `_compiled`, with as many extension modules in it. Python finds them there
+because the finders of the four folders are told to (it looks for `PyInit_x` in whatever file it is given).
 
 LMI_FAST_TWINS chooses: `auto` (compiled where all was built, else pure), `pure`, `compiled`, `h11`. The variable is
 read here and not in config.py because the choice is made at import, before there is a configuration.
@@ -40,34 +43,40 @@ ONE_SOURCE = (
 )
 
 _HERE = os.path.dirname(__file__)
+_SHARED_OBJECT = os.path.join(_HERE, "_compiled" + machinery.EXTENSION_SUFFIXES[0])
 _SUFFIX = {"pure": "_py", "compiled": "_c", "h11": "_h11"}
+_COMPILED = frozenset(f"lmi_fast.{name}" for name in (*(part + "_c" for part in TWO_SOURCES), *ONE_SOURCE))
 
 
-def _missing() -> list[str]:
-    """What is not compiled."""
-    modules = [*(part + "_c" for part in TWO_SOURCES), *ONE_SOURCE]
-    ending = machinery.EXTENSION_SUFFIXES[0]
-    paths = {f"lmi_fast.{name}": os.path.join(_HERE, *name.split(".")) + ending for name in modules}
-    return [name for name, path in paths.items() if not os.path.exists(path)]
+class _Finder(machinery.FileFinder):
+    """What is compiled is in the shared object; the rest of a folder lies there."""
+
+    def find_spec(self, fullname: str, target: ModuleType | None = None) -> machinery.ModuleSpec | None:
+        if fullname not in _COMPILED:
+            return super().find_spec(fullname, target)
+        loader = machinery.ExtensionFileLoader(fullname, _SHARED_OBJECT)
+        spec = machinery.ModuleSpec(fullname, loader, origin=_SHARED_OBJECT)
+        spec.has_location = True
+        return spec
 
 
-def _hide_extension_modules() -> None:
-    """Makes Python look for sources only in the folders of the package."""
+def _find_compiled() -> None:
+    """Makes Python find the extension modules, for whom it would find the sources of most."""
     loaders = (
         (machinery.SourceFileLoader, machinery.SOURCE_SUFFIXES),
         (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
     )
     for folder in (_HERE, *(os.path.join(_HERE, name) for name in ("wire", "client", "runtime"))):
-        sys.path_importer_cache[folder] = machinery.FileFinder(folder, *loaders)
+        sys.path_importer_cache[folder] = _Finder(folder, *loaders)
 
 
 # The kind that is live. A mode that is wrong, or cannot be had, is told of when a part is asked for.
 _live = os.environ.get(VARIABLE) or "auto"
-_not_built = _missing() if _live in ("auto", "compiled") else []
+_is_built = os.path.exists(_SHARED_OBJECT)
 if _live == "auto":
-    _live = "pure" if _not_built else "compiled"
-if _live in ("pure", "h11"):
-    _hide_extension_modules()
+    _live = "compiled" if _is_built else "pure"
+if _live == "compiled" and _is_built:
+    _find_compiled()
 
 
 def twin(part: str) -> ModuleType:
@@ -78,8 +87,8 @@ def twin(part: str) -> ModuleType:
     """
     if _live not in MODES:
         raise ConfigError(VARIABLE, _live, ", ".join(MODES))
-    if _live == "compiled" and _not_built:
-        raise ModuleNotFoundError(f"LMI_FAST_TWINS=compiled, and this was not built: {', '.join(_not_built)}")
+    if _live == "compiled" and not _is_built:
+        raise ModuleNotFoundError(f"LMI_FAST_TWINS=compiled, and there is no {_SHARED_OBJECT}")
     return importlib.import_module(f"lmi_fast.{part}{_SUFFIX[_kind(part)]}")
 
 

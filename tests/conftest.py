@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(str(importlib.util.find_spec("lmi_fast").origin)).parent  # type: ignore[union-attr]
-STALE = [
-    module.name
-    for types in PACKAGE.rglob("*.pxd")
-    for source in (types.with_suffix(".py"), types.with_suffix(".pyx"))
-    if source.exists() and (module := types.with_suffix(EXTENSION_SUFFIXES[0])).exists()
-    if module.stat().st_mtime < max(source.stat().st_mtime, types.stat().st_mtime)
-]
-if STALE:
-    pytest.exit(f"older than their sources: {', '.join(STALE)}; LMI_FAST_BUILD=yes pip install -e . compiles them", 3)
+SHARED_OBJECT = PACKAGE / f"_compiled{EXTENSION_SUFFIXES[0]}"
+if SHARED_OBJECT.exists():
+    types = [*PACKAGE.rglob("*.pxd"), *PACKAGE.rglob("*.pyx")]
+    sources = [*types, *(source for path in types if (source := path.with_suffix(".py")).exists())]
+    if stale := [path.name for path in sources if path.stat().st_mtime > SHARED_OBJECT.stat().st_mtime]:
+        pytest.exit(
+            f"newer than what is compiled: {', '.join(stale)}; LMI_FAST_BUILD=yes pip install -e . compiles it", 3
+        )
 
 HAVE_COMPILED = importlib.util.find_spec("lmi_fast.wire._http1_c") is not None
 KINDS = ["pure", "compiled", "h11"]
