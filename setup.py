@@ -26,7 +26,7 @@ SOURCES = sorted(
 )
 # Nobody pickles one of these objects, and their functions need not have attributes: a third of the code otherwise.
 DIRECTIVES = {"language_level": 3, "auto_pickle": False, "binding": False}
-# No debug information, which Python's own flags may ask for: ten megabytes. Nothing throws through C: nothing to unwind.
+# No debug information, which Python asks for itself: ten megabytes. Nothing throws through C: nothing to unwind.
 FLAGS = ["-g0", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections"]
 
 
