@@ -34,10 +34,14 @@ class build_ext_of_parts(build_ext):
     """Translates each part as the module that it is; setuptools would take the first for all."""
 
     def build_extension(self, ext: Extension) -> None:
+        from Cython import __version__
         from Cython.Build import cythonize
 
         parts = [Extension(".".join(path.with_suffix("").parts), [str(path)]) for path in SOURCES]
-        translated = cythonize(parts, build_dir=self.build_temp, compiler_directives=DIRECTIVES, quiet=True)
+        # The same C for every Python.
+        translated = cythonize(
+            parts, build_dir=f"build/cython-{__version__}", compiler_directives=DIRECTIVES, quiet=True
+        )
         ext.sources = [source for part in translated for source in part.sources]
         super().build_extension(ext)
 

@@ -37,7 +37,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, cast
@@ -63,7 +63,7 @@ class Rie:
     is what the emulator sets, a plain PATH and `env`; nothing of the test process's own. `timeout_s` is the function's
     timeout, and in LMI mode that of its initialisation too. `log_level` "debug" is needed by wait_for_polls and costs
     throughput: use "info" under load. With `ready=False` entering waits only for the emulator to listen, not for the
-    runtime to be initialised.
+    runtime to be initialised. `emulator` is the command that starts the emulator, for one of another architecture.
 
     Entering raises RieError when the emulator ends, refuses to initialise or stays silent for `start_timeout_s`.
     """
@@ -81,6 +81,7 @@ class Rie:
         log_level: str = "debug",
         ready: bool = True,
         start_timeout_s: float = 30.0,
+        emulator: Sequence[str] | None = None,
     ) -> None:
         if files and task_dir is not None:
             raise ValueError("give files or task_dir, not both")
@@ -90,6 +91,7 @@ class Rie:
         self._ready = ready
         self._log_level = log_level
         self._start_timeout = start_timeout_s
+        self._emulator = emulator
         self._env = {
             "PATH": rie_space.PATH,
             "_HANDLER": handler,
@@ -193,7 +195,7 @@ class Rie:
         self._lines = []
         options = ["--runtime-interface-emulator-address", f"{host}:{self.address[1]}"]
         options += ["--runtime-api-address", f"{host}:{self.runtime_api[1]}", "--log-level", self._log_level]
-        command = [*rie_space.READ_ALL, str(sam_wheel.rie_binary()), *options]
+        command = [*rie_space.READ_ALL, *(self._emulator or [str(sam_wheel.rie_binary())]), *options]
         if self.max_concurrency is None:
             command.append("/var/runtime/bootstrap")  # without a command, a /var/task/bootstrap would go first
         self._process = rie_space.spawn(rie_space.way_in(), self._plan | {"command": command})

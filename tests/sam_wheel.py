@@ -1,8 +1,8 @@
 """Fetch the aws-sam-cli wheel, the published package that carries the Lambda emulator and AWS's sample events.
 
 One release, known by its digest, without its dependencies; nothing of it is imported or kept in the repository. Only
-the emulator for this machine and the event templates are unpacked, once, into a cache that any number of test processes
-share. Run as a script it fetches, says so, and lists what it has.
+the emulator, for both architectures, and the event templates are unpacked, once, into a cache that any number of test
+processes share. Run as a script it fetches, says so, and lists what it has.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ SHA256 = "24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf"
 
 _EVENTS = "samcli/lib/generated_sample_events/"
 _BINARY = "samcli/local/rapid/aws-lambda-rie-"
+# As the wheel has them, and as others name them.
+_MACHINES = {"amd64": "x86_64", "aarch64": "arm64"}
 _PLACEHOLDER = re.compile(r"\{\{\{\s*([\w-]+)\s*\}\}\}|\{\{\s*([\w-]+)\s*\}\}")
 
 
@@ -46,9 +48,13 @@ def cache_dir() -> Path:
     return Path(given) if given else Path(__file__).resolve().parent.parent / ".cache"
 
 
-def rie_binary() -> Path:
-    """The emulator for this machine, executable. Raises WheelUnavailable."""
-    return _unpacked() / "aws-lambda-rie"
+def rie_binary(machine: str | None = None) -> Path:
+    """The emulator for `machine` ("x86_64" or "aarch64"; this one), executable. Raises WheelUnavailable."""
+    machine = (machine or platform.machine()).lower()
+    program = _unpacked() / _MACHINES.get(machine, machine) / "aws-lambda-rie"
+    if not program.exists():
+        raise WheelUnavailable(f"aws-sam-cli {VERSION} has no emulator for {machine}")
+    return program
 
 
 def event_templates() -> list[str]:
@@ -117,10 +123,8 @@ def _encoded(properties: Mapping[str, Any], value: str) -> str:
 
 
 def _unpacked(say: Callable[[str], None] | None = None) -> Path:
-    machine = platform.machine().lower()
-    machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
     cache = cache_dir()
-    ready = cache / f"aws-sam-cli-{VERSION}-{machine}"
+    ready = cache / f"aws-sam-cli-{VERSION}"
     if ready.is_dir():
         return ready
     cache.mkdir(parents=True, exist_ok=True)
@@ -133,7 +137,7 @@ def _unpacked(say: Callable[[str], None] | None = None) -> Path:
             with tempfile.TemporaryDirectory(dir=cache, prefix="unpack-") as scratch:
                 wheel = _download(Path(scratch), say)
                 tree = Path(scratch) / "tree"
-                _unpack(wheel, tree, machine)
+                _unpack(wheel, tree)
                 os.replace(tree, ready)
     return ready
 
@@ -165,16 +169,14 @@ def _download(into: Path, say: Callable[[str], None] | None) -> Path:
     return wheels[0]
 
 
-def _unpack(wheel: Path, tree: Path, machine: str) -> None:
+def _unpack(wheel: Path, tree: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        try:
-            binary = archive.read(_BINARY + machine)
-        except KeyError:
-            raise WheelUnavailable(f"aws-sam-cli {VERSION} has no emulator for {machine}") from None
-        tree.mkdir()
-        program = tree / "aws-lambda-rie"
-        program.write_bytes(binary)
-        program.chmod(0o755)
+        for name in archive.namelist():
+            if name.startswith(_BINARY):
+                program = tree / name.removeprefix(_BINARY) / "aws-lambda-rie"
+                program.parent.mkdir(parents=True)
+                program.write_bytes(archive.read(name))
+                program.chmod(0o755)
         for name in archive.namelist():
             if name.startswith(_EVENTS) and name.endswith(".json"):
                 target = tree / name.removeprefix(_EVENTS)

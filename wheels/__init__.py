@@ -1,0 +1,1 @@
+"""How the wheels are made, checked and tried: README.md."""
