@@ -90,7 +90,9 @@ def with_wheel(base: str) -> str:
     version = output(base, "import sys; print('%d.%d' % sys.version_info[:2])")
     pure = os.environ.get("LMI_FAST_BUILD") == "no"
     dist = ROOT / "wheels" / "dist"
-    kind = ["--pure"] if pure else ["--python", version, "--no-try"]
+    machines = ["--machine", "x86_64", "--machine", "aarch64"]
+    kind = ["--pure"] if pure else ["--python", version, *machines, "--no-try"]
+    # Both machines': tests look into packages for either.
     if subprocess.call([tools(), "-m", "wheels", *kind], cwd=ROOT):
         raise SystemExit("dev.py: no wheel to test")
     pattern = "*-py3-none-any.whl" if pure else f"*-cp{version.replace('.', '')}-*manylinux*_{os.uname().machine}.whl"
@@ -114,6 +116,7 @@ def copy_without_package() -> Path:
         if not name.startswith("lmi_fast/") and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
+    shutil.copytree(ROOT / "wheels" / "dist", copy / "wheels" / "dist")
     return copy
 
 

@@ -43,7 +43,8 @@ def main() -> int:
         if chosen.all or chosen.twice:
             _build_again(found)
         if not chosen.no_try and not chosen.pure:
-            _try([entry for entry in found if entry.get("target")], dist)
+            tried = found if chosen.all or chosen.emulate else [entry for entry in found if _is_at_home(entry)]
+            _try([entry for entry in tried if entry.get("target")], dist)
     except (make.Failed, check.Wrong, trial.NotRight, NotToBeHad, sam_wheel.WheelUnavailable, RieError) as error:
         print(f"wheels/build: {error}", file=sys.stderr)
         return 1
@@ -68,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--into", type=Path, default=ROOT / "wheels" / "dist", help="the folder for them (wheels/dist)")
     parser.add_argument("--twice", action="store_true", help="make them again, and compare")
     parser.add_argument("--no-try", action="store_true", help="do not run them")
+    parser.add_argument("--emulate", action="store_true", help="run those for another machine too (always with --all)")
     return parser.parse_args()
 
 
@@ -78,6 +80,11 @@ def _is_chosen(target: Target, chosen: argparse.Namespace) -> bool:
         and target.machine in (chosen.machine or [os.uname().machine])
         and target.libc in (chosen.libc or ["gnu"])
     )
+
+
+def _is_at_home(entry: dict[str, Any]) -> bool:
+    target: Target | None = entry.get("target")
+    return target is not None and target.machine == os.uname().machine
 
 
 def _build(targets: list[Target], dist: Path, *, plain: bool) -> list[dict[str, Any]]:
