@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import lmi_fast
 from bench.places import BENCH, CACHE, RESULTS, RIVALS, ROOT
 
 Sample = dict[str, Any]
@@ -119,7 +120,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "none"
-    found["lmi_fast"] = _first(r'__version__ = "(.+)"', ROOT / "lmi_fast" / "_version.py")
+    found["lmi_fast"] = lmi_fast.__version__
     commit = _output(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"])
     changed = _output(["git", "-C", str(ROOT), "status", "--porcelain", "lmi_fast"])
     found["lmi_fast commit"] = commit + ("+changes" if changed else "")

@@ -18,9 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import lmi_fast
 from lmi_fast.emulator import Outcome, RuntimeApi
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(lmi_fast.__file__).parent  # which may be installed somewhere else
 TIMEOUT = 20.0  # seconds, for whatever should take a moment
 
 

@@ -15,7 +15,7 @@ import pytest
 from lmi_fast.emulator import MAX_PAYLOAD
 
 from .conftest import HAVE_COMPILED
-from .serving import ROOT, TIMEOUT, Served, serving
+from .serving import PACKAGE, TIMEOUT, Served, serving
 
 KINDS = ["pure", "h11", *(["compiled"] if HAVE_COMPILED else [])]
 # Every way invocations can run: the handler's `async`, and the variables that choose how.
@@ -462,7 +462,7 @@ def test_the_handler_as_an_argument_goes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bootstrap", "exec wrapper"])
 def test_the_bootstrap(tmp_path: Path, wrapped: bool) -> None:
     """As /var/task/bootstrap of an OS-only runtime, and as AWS_LAMBDA_EXEC_WRAPPER of a managed one."""
-    script = str(ROOT / "lmi_fast" / "bootstrap")
+    script = str(PACKAGE / "bootstrap")
     command = [script, sys.executable, "/var/runtime/bootstrap.py"] if wrapped else [script]
     environ: dict[str, Any] = {"LAMBDA_TASK_ROOT": str(tmp_path)} | (
         {} if wrapped else {"LMI_FAST_PYTHON": sys.executable}

@@ -340,6 +340,11 @@ def test_an_event_that_was_sent_and_not_read_is_served_by_the_next_process(tmp_p
             assert successor != worker
 
 
+def _all_sleep(pid: int) -> bool:
+    """Whether every thread of a process waits."""
+    return all("\nState:\tS" in path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status"))
+
+
 @both
 @pytest.mark.parametrize("size", [100, 100_000, 400_000])
 def test_an_event_that_was_read_in_part_is_answered_for(tmp_path: Path, a: str, size: int) -> None:
@@ -359,7 +364,7 @@ def test_an_event_that_was_read_in_part_is_answered_for(tmp_path: Path, a: str, 
             gate.wait_reached(TIMEOUT)
             (worker,) = {served.result(0.0) for _ in range(5)}
             served.api.wait_for_polls(2, TIMEOUT)
-            while "\nState:\tS" not in Path(f"/proc/{worker}/status").read_text():
+            while not _all_sleep(worker):
                 pass  # it has read all there is
             os.kill(worker, signal.SIGKILL)
             assert partial.result(5).error_type == "Runtime.ExitError"
