@@ -37,7 +37,7 @@ OPTIONAL = {
 
 # Who may import what from outside. Of the standard library only what is a decision.
 ONLY_IN = {
-    "msgspec": {"wire/codec.py"},
+    "msgspec": {"wire/codec.py", "wire/_exact.py", "wire/typed_events.py"},
     "uvloop": {"runtime/loop.py"},
     "h11": {"wire/_http1_h11.py"},
     "socket": {

@@ -13,6 +13,7 @@ cdef class Invoker:
     cdef object _decode
     cdef object _encode
     cdef object _make_report
+    cdef bint _has_typed_events
     cdef bint _forked
     cdef readonly Py_ssize_t failed
 

@@ -58,7 +58,8 @@ class Invoker:
         self._encode: Callable[[Any], tuple[bytes, str]] | None = None
         self._make_report: Callable[..., Report] | None = None
         # Now, if it may fail: while that still is an error of the init phase.
-        if event_class(handler) is not None or not _will_be_found("msgspec", "_core"):
+        self._has_typed_events = event_class(handler) is not None
+        if self._has_typed_events or not _will_be_found("msgspec", "_core"):
             self.load()
         self._forked = False
         os.register_at_fork(after_in_child=self._note_fork)
@@ -69,12 +70,17 @@ class Invoker:
         It is a quarter of the start-up time of a bare handler.
         """
         if self._decode is None:
-            from ..wire.codec import encode_result, event_decoder
+            from ..wire.codec import decode_event, encode_result
             from .reports import make_report
 
             self._encode = encode_result
             self._make_report = make_report
-            self._decode = event_decoder(self.handler)
+            if self._has_typed_events:
+                from ..wire.typed_events import event_decoder
+
+                self._decode = event_decoder(self.handler)
+            else:
+                self._decode = decode_event
 
     def begin(self, invocation: Invocation) -> tuple[Any, Context]:
         """The handler's arguments; from here on the invocation is the current one of this contextvars.Context.

@@ -1,7 +1,7 @@
 # cython: annotation_typing=False
 """Says whether a result is plain: a tree that msgspec writes exactly as the official runtime's rules demand.
 
-Everything else takes the slow road (_official.py). The rule: when in doubt, not plain; a wrong `True` would silently
+Everything else takes the slow road (_exact.py). The rule: when in doubt, not plain; a wrong `True` would silently
 write something else than the official runtime (msgspec writes NaN as null, bytes as base64, a named tuple as an array).
 Nor may a plain tree hold anything that runs Python code while msgspec walks it: another thread could shorten a list
 meanwhile, and msgspec 0.22 then reads past its end (a segmentation fault: seen with a tzinfo class written in Python).
@@ -60,7 +60,7 @@ def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     if kind is datetime or kind is time:
         zone = value.tzinfo
         return zone is None or type(zone) is timezone
-    # A msgspec.Struct, told by its fields: only codec.py imports msgspec. One with `_asdict` goes the official way.
+    # A msgspec.Struct, told by its fields: only the codec imports msgspec. One with `_asdict` goes the official way.
     fields = getattr(kind, "__struct_fields__", None)
     if type(fields) is not tuple or not depth or hasattr(kind, "_asdict"):
         return False
