@@ -34,6 +34,7 @@ ONE_SOURCE = (
     "client.meaning",
     "client.connection",
     "client.journal",
+    "client.post_line",
     "client.pool",
     "client.reactor",
     "context",

@@ -7,9 +7,10 @@ from .connection cimport Connection, Owner
 from ._counts_c cimport Counts as FastCounts
 from .journal cimport Journal
 from .meaning cimport read_next, refusal
+from .post_line cimport PostLine, Sender
 
 
-cdef class Pool:
+cdef class Pool(Sender):
     cdef readonly object loop
     cdef readonly object variables
     cdef readonly object address
@@ -43,7 +44,8 @@ cdef class Pool:
     cpdef owe(self, Py_ssize_t streams)
     cpdef end_stream(self, Slot slot, Py_ssize_t size, bint park=*)
     cpdef settled(self, Post post, error)
-    cdef lease_again(self, PostLine line)
+    @cython.locals(then_park=Slot)
+    cdef sent(self, PostLine line, Post post, memo, error)
 
 
 cdef class Slot(Owner):
@@ -71,16 +73,3 @@ cdef class Slot(Owner):
     cdef _go_on(self)
     cpdef start(self, Journal journal)
     cdef _park_later(self, error=*)
-
-
-cdef class PostLine(Owner):
-    cdef Pool _pool
-    cdef Connection _connection
-    cdef object _backoff
-    cdef object _retry
-    cdef Post _post
-    cdef Slot _then_park
-
-    cpdef send(self, Post post, Slot then_park)
-    cdef _end(self, error)
-    cpdef close(self)

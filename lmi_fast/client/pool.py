@@ -36,7 +36,6 @@ from .meaning import (
     MUCH_UNDER_WAY,
     POLL_FAILED,
     POST_FAILED,
-    POST_TRIES,
     SMALL_ANSWER,
     Trouble,
     enough_parked,
@@ -44,15 +43,17 @@ from .meaning import (
     refusal,
     undelivered,
 )
+from .post_line import PostLine, Sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from typing import Any
 
     from .loop import Loop, Timer
 
 
-class Pool:
+class Pool(Sender):
     """`received(invocation)` is called for each event and must lead to one `answer(invocation.slot, post)`."""
 
     def __init__(
@@ -150,11 +151,11 @@ class Pool:
         self.send(post, None)
 
     def send(self, post: Post, then_park: Slot | None) -> None:
-        """Sends `post` on a connection of its own."""
+        """Sends `post` on a connection of its own; when it was taken or refused, parks `then_park`."""
         if self._idle:
             line = self._idle.pop()
         else:
-            line = PostLine(self)
+            line = PostLine(self, self.loop, self.variables, self.address, self.scratch)
             self._lines.append(line)
         line.send(post, then_park)
 
@@ -172,9 +173,12 @@ class Pool:
         if error is not None:
             self.trouble(POST_FAILED, undelivered(post, error))
 
-    def lease_again(self, line: PostLine) -> None:
-        """`line` has nothing to send any more."""
+    def sent(self, line: PostLine, post: Post, memo: Any, error: RuntimeApiError | None) -> None:
+        then_park: Slot | None = memo
         self._idle.append(line)
+        if then_park is not None:
+            then_park.park()
+        self.settled(post, error)
 
     def stop(self) -> None:
         """No poll is parked from now on, and those that are end. The answers of running handlers still go out."""
@@ -248,11 +252,13 @@ class Slot(Owner):
             self._pool.coming(self, reply)
 
     def park(self) -> None:
+        """Asks for the next invocation."""
         if not self._pool.stopping:
             self._set_parked(True)
             self._connection.send(self._pool.next)
 
     def answer(self, post: Post) -> None:
+        """Sends `post` and asks for the next invocation, in one write."""
         self._post = post
         self._connection.send(post.head, post.body, self._pool.next, 2)
 
@@ -341,60 +347,3 @@ class Slot(Owner):
 
     def __repr__(self) -> str:
         return f"Slot({'parked' if self._parked else 'not parked'}, {self._connection!r})"
-
-
-class PostLine(Owner):
-    """A connection for answers, one at a time."""
-
-    __slots__ = ("_backoff", "_connection", "_pool", "_post", "_retry", "_then_park")
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._connection = Connection(self, pool.loop, pool.variables, pool.address, pool.scratch)
-        self._backoff: Backoff | None = None  # since something failed
-        self._retry: Timer | None = None
-        # Per post.
-        self._post: Post | None = None
-        self._then_park: Slot | None = None
-
-    def send(self, post: Post, then_park: Slot | None) -> None:
-        """Sends `post` until it is taken or refused, then parks `then_park`."""
-        self._post = post
-        self._then_park = then_park
-        self._connection.send(post.head, post.body)
-
-    def _again(self) -> None:
-        assert self._post is not None
-        self._connection.send(self._post.head, self._post.body)
-
-    def replied(self, reply: Reply) -> None:
-        assert self._post is not None
-        self._end(refusal(reply, self._post))
-
-    def lost(self, error: RuntimeApiError) -> None:
-        if self._post is None:
-            return  # the server closed an idle connection: the next post dials again
-        if isinstance(error, ApiProtocolError):
-            self._end(error)  # it arrived: the reply is what went wrong
-            return
-        self._backoff = self._backoff or Backoff()
-        if self._backoff.failures + 1 < POST_TRIES:
-            self._retry = self._pool.loop.call_later(self._backoff.next_delay(), self._again)
-        else:
-            self._end(error)
-
-    def _end(self, error: RuntimeApiError | None) -> None:
-        post, then_park = self._post, self._then_park
-        assert post is not None
-        self._post = self._then_park = None
-        self._backoff = None
-        self._pool.lease_again(self)
-        if then_park is not None:
-            then_park.park()
-        self._pool.settled(post, error)
-
-    def close(self) -> None:
-        """Closes the connection; a post that was not taken yet is given up."""
-        if self._retry is not None:
-            self._retry.cancel()
-        self._connection.close()
