@@ -33,7 +33,7 @@ ONE_SOURCE = (
     "wire.codec",
     "client.meaning",
     "client.connection",
-    "client.journal",
+    "client.records",
     "client.post_line",
     "client.pool",
     "client.reactor",

@@ -27,7 +27,7 @@ from ..errors import ApiProtocolError, ApiUnavailable, InternalError, RuntimeApi
 from ..wire.http1 import Reader
 from ..wire.reply import CutOff, Reply
 from .address import Address
-from .journal import READING
+from .records import READING
 from .stream import Stream
 
 TYPE_CHECKING = False

@@ -1,4 +1,3 @@
-# cython: annotation_typing=False
 """What a worker process has in hand, where its supervisor sees it: in memory and sockets that they share.
 
 If the process dies, the supervisor reads here which invocations to answer in its place. They are noted when they come,
@@ -15,38 +14,31 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from mmap import mmap
 
-from ..wire.requests import Post
 from .address import SCRATCH_SIZE
+from .records import READING, RECORD, Records
 
-# The first bytes say how far the process came.
-READY = 0  # it is about to poll
-SERVED = 1  # an answer was taken
-_RESTARTS = slice(8, 12)  # and how often a process of the environment was started again
+# Behind READY and SERVED: how often a process of the environment was started again.
+_RESTARTS = slice(8, 12)
+# Behind this comes a mark for each slot, then the records, then the buffer.
 _HEAD = 16
-# Added to the mark of a slot while the kernel may have been asked for more, and what came may not be known yet.
-READING = 0x80
-# Behind a mark for each slot come the records: the length of the request id (0: the record is free), the length of the
-# nonce, the id, the nonce.
-_RECORD = 256
-_MAX_ID = 180  # a UUID has 36
-_MAX_NONCE = 72  # the platform's have 16
+# For each slot: answers that were not taken yet are in hand as well.
+_RECORDS = 4
 
 
 class Journal:
-    """The journal of one process with so many `slots`. What finds no room in it is not noted."""
+    """The journal of one process with so many `slots`. What it notes with every invocation are its `records`."""
 
-    __slots__ = ("_first", "_free", "_offers", "memory", "offers", "received", "scratch", "taken_over")
+    __slots__ = ("_first", "_offers", "memory", "offers", "received", "records", "scratch", "taken_over")
 
     def __init__(self, slots: int, taken_over: dict[int, tuple[socket.socket, int]] | None = None) -> None:
         """`taken_over`: connections of slots, and how many replies are to come on each."""
-        from mmap import mmap  # only who has a supervisor comes here
-
         self._first = _HEAD + slots
-        self.received = self._first + 4 * slots * _RECORD
+        self.received = self._first + _RECORDS * slots * RECORD
         self.memory = mmap(-1, self.received + SCRATCH_SIZE)  # all zeros
         self.scratch = memoryview(self.memory)[self.received :]
-        self._free = list(range(self._first, self.received, _RECORD))
+        self.records = Records(self.memory, self._first, self.received)
         self.taken_over = taken_over or {}
         for slot, (_, replies) in self.taken_over.items():  # the process may die before it has taken anything over
             self.memory[self.mark_of(slot)] = replies
@@ -104,32 +96,10 @@ class Journal:
         """How often one was, all processes together."""
         return int.from_bytes(self.memory[_RESTARTS], "big")
 
-    def note(self, invocation_request_id: str, invocation_nonce: str) -> int:
-        """Notes an invocation that has come, or is coming: where; 0 for nowhere."""
-        self.memory[self.received] = 0  # the buffer has nothing to tell any more
-        request_id, nonce = invocation_request_id.encode(), invocation_nonce.encode()
-        id_size, nonce_size = len(request_id), len(nonce)
-        if not self._free or id_size > _MAX_ID or nonce_size > _MAX_NONCE:
-            return 0
-        start = self._free.pop()
-        middle = start + 2 + id_size
-        self.memory[start + 2 : middle] = request_id
-        self.memory[middle : middle + nonce_size] = nonce
-        self.memory[start + 1] = nonce_size
-        self.memory[start] = id_size
-        return start
-
-    def end(self, post: Post) -> None:
-        """Strikes out the invocation that `post` has answered."""
-        if post.record:
-            self.memory[post.record] = 0
-            self._free.append(post.record)
-            self.memory[SERVED] = 1
-
     def open(self) -> list[tuple[str, str]]:
         """Request id and nonce of what was not answered; for the supervisor."""
         found = {}
-        for start in range(self._first, self.received, _RECORD):
+        for start in range(self._first, self.received, RECORD):
             id_size, nonce_size = self.memory[start], self.memory[start + 1]
             if id_size:
                 middle = start + 2 + id_size

@@ -5,9 +5,9 @@ from ..wire.reply cimport Reply
 from ..wire.requests cimport Post, Requests
 from .connection cimport Connection, Owner
 from ._counts_c cimport Counts as FastCounts
-from .journal cimport Journal
 from .meaning cimport read_next, refusal
 from .post_line cimport PostLine, Sender
+from .records cimport Records
 
 
 cdef class Pool(Sender):
@@ -21,7 +21,8 @@ cdef class Pool(Sender):
     cdef public Py_ssize_t parked
     cdef readonly list slots
     cdef readonly bytes next
-    cdef Journal _journal
+    cdef object _journal
+    cdef Records _records
     cdef bint _park_first
     cdef Py_ssize_t _enough
     cdef list _lines
@@ -71,5 +72,5 @@ cdef class Slot(Owner):
     cdef _set_parked(self, bint parked)
     cdef _answered(self, Post post, Reply reply)
     cdef _go_on(self)
-    cpdef start(self, Journal journal)
+    cpdef start(self, journal)
     cdef _park_later(self, error=*)

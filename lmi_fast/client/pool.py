@@ -30,7 +30,6 @@ from .address import GONE_MS, SCRATCH_SIZE, Address
 from .backoff import Backoff
 from .connection import Connection, Owner
 from .counts import Counts
-from .journal import Journal
 from .meaning import (
     LARGE_ANSWER,
     MUCH_UNDER_WAY,
@@ -44,12 +43,14 @@ from .meaning import (
     undelivered,
 )
 from .post_line import PostLine, Sender
+from .records import Records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from typing import Any
 
+    from .journal import Journal
     from .loop import Loop, Timer
 
 
@@ -81,6 +82,7 @@ class Pool(Sender):
         self.stopping = False
         self.parked = 0  # polls that wait at the Runtime API
         self._journal = journal
+        self._records: Records | None = None if journal is None else journal.records
         self.slots = [Slot(self, number) for number in range(slots)]
         self._park_first = park_first
         self._enough = enough_parked(slots)
@@ -101,15 +103,15 @@ class Pool(Sender):
         """An event came to `slot`."""
         invocation.slot = slot
         slot.began = self.counts.came(len(invocation.event))
-        if self._journal is not None:
-            invocation.record = slot.record or self._journal.note(invocation.request_id, invocation.invocation_id or "")
+        if self._records is not None:
+            invocation.record = slot.record or self._records.note(invocation.request_id, invocation.invocation_id or "")
             slot.record = 0
         self.received(invocation)
 
     def coming(self, slot: Slot, reply: Reply) -> None:
         """The head of an event has come to `slot`: should the process end before the rest has, others shall know."""
-        if self._journal is not None:
-            slot.record = self._journal.note(reply.request_id or "", reply.invocation_id or "")
+        if self._records is not None:
+            slot.record = self._records.note(reply.request_id or "", reply.invocation_id or "")
 
     def start(self) -> None:
         """Parks every slot, or takes over the poll that another process has left it."""
@@ -166,8 +168,8 @@ class Pool(Sender):
         if self._then_park is not None:
             self._then_park.park()
             self._then_park = None
-        if self._journal is not None:
-            self._journal.end(post)
+        if self._records is not None:
+            self._records.end(post)
         if not self._owed and self._when_settled is not None:
             self._when_settled()
         if error is not None:

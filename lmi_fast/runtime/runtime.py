@@ -12,7 +12,7 @@ from importlib import import_module
 from .._lifespan import Lifespan
 from .._twins import twin, twins
 from ..client.address import Address
-from ..client.journal import READY
+from ..client.records import READY
 from ..config import Config, put_task_root_on_path
 from ..errors import ConfigError, LmiFastError
 from ..hooks import take_hooks

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextvars import Context as Variables
 
 from ..client.address import Address
-from ..client.journal import Journal
 from ..client.meaning import Trouble
 from ..client.pool import Pool
 from ..config import Config
@@ -15,6 +14,7 @@ from .invoker import Invoker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..client.journal import Journal
     from ..client.loop import Loop
     from ..hooks import Hooks
 

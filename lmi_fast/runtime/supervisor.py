@@ -20,7 +20,8 @@ from .. import sink
 from .._twins import twin
 from ..client.address import Address
 from ..client.backoff import Backoff
-from ..client.journal import READY, SERVED, Journal
+from ..client.journal import Journal
+from ..client.records import READY, SERVED
 from ..errors import CannotServe, ErrorType, FaultError
 from ..wire.invocation import Invocation
 from ..wire.reply import Reply

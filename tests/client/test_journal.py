@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lmi_fast.client.journal import READY, SERVED, Journal
+from lmi_fast.client.journal import Journal
+from lmi_fast.client.records import READY, SERVED
 from lmi_fast.wire.invocation import Invocation
 from lmi_fast.wire.requests import Requests
 from tests.wire.readers import reply
@@ -29,7 +30,7 @@ def invocation(request_id: str, nonce: str = "") -> Invocation:
 
 
 def begin(journal: Journal, one: Invocation) -> None:
-    one.record = journal.note(one.request_id, one.invocation_id or "")
+    one.record = journal.records.note(one.request_id, one.invocation_id or "")
 
 
 def test_what_is_not_answered_is_open(journal: Journal) -> None:
@@ -38,7 +39,7 @@ def test_what_is_not_answered_is_open(journal: Journal) -> None:
     begin(journal, second)
     assert sorted(journal.open()) == [("a", "1"), ("ü", "")]
     assert not journal.has(SERVED)
-    journal.end(REQUESTS.response(first, b"{}", "application/json"))
+    journal.records.end(REQUESTS.response(first, b"{}", "application/json"))
     assert journal.open() == [("ü", "")]
     assert journal.has(SERVED)
     assert not journal.has(READY)
@@ -50,11 +51,11 @@ def test_there_is_room_for_so_many_and_not_for_absurd_ids(journal: Journal) -> N
         begin(journal, one)
     assert len(journal.open()) == 8
     for one in many:
-        journal.end(REQUESTS.response(one, b"", "x"))
+        journal.records.end(REQUESTS.response(one, b"", "x"))
     assert journal.open() == []
     for absurd in (invocation("x" * 181), invocation("y", "z" * 73), invocation("é" * 91)):
         begin(journal, absurd)
-        journal.end(REQUESTS.response(absurd, b"", "x"))
+        journal.records.end(REQUESTS.response(absurd, b"", "x"))
     assert journal.open() == []
 
 
@@ -86,7 +87,7 @@ def test_an_event_that_was_noted_is_not_found_twice(journal: Journal) -> None:
     noted = invocation("b-1", "77")
     begin(journal, noted)
     assert journal.open() == [("b-1", "77")]
-    journal.end(REQUESTS.response(noted, b"", "x"))
+    journal.records.end(REQUESTS.response(noted, b"", "x"))
     assert journal.open() == []
 
 

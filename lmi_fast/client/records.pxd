@@ -3,14 +3,9 @@ from ..wire.requests cimport Post
 cimport cython
 
 
-cdef class Journal:
-    cdef readonly object memory
-    cdef readonly dict taken_over
-    cdef readonly object offers
-    cdef object _offers
-    cdef readonly object scratch
-    cdef Py_ssize_t _first
-    cdef readonly Py_ssize_t received
+cdef class Records:
+    cdef object _memory
+    cdef Py_ssize_t _received
     cdef list _free
 
     @cython.locals(id_size=Py_ssize_t, nonce_size=Py_ssize_t, start=Py_ssize_t, middle=Py_ssize_t)
