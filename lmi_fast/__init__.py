@@ -18,7 +18,7 @@ from collections.abc import Callable
 from ._lifespan import lifespan
 from ._twins import twins as _live_twins
 from ._version import __version__
-from .context import Client, ClientContext, CognitoIdentity, Context, current
+from .context import Context, current
 from .errors import (
     ApiProtocolError,
     ApiRefused,
@@ -37,6 +37,7 @@ from .streaming import StreamingResponse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._stats import Stats
+    from .caller import Client, ClientContext, CognitoIdentity
 
 __all__ = [
     "COMPILED",
@@ -102,4 +103,8 @@ def __getattr__(name: str) -> object:
         from ._stats import Stats  # typing takes 2 ms, and few need it
 
         return Stats
+    if name in ("Client", "ClientContext", "CognitoIdentity"):
+        from . import caller  # few invocations have such a thing
+
+        return getattr(caller, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,13 @@ from contextvars import ContextVar
 
 from . import sink
 from .config import Config
-from .errors import ErrorType, FaultError, NoInvocationError
+from .errors import NoInvocationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeVar, overload
 
+    from .caller import ClientContext, CognitoIdentity
     from .wire.invocation import Invocation
 
     T = TypeVar("T")
@@ -21,54 +22,6 @@ else:
     def overload(function: object) -> object:
         """Nothing, at run time."""
         return function
-
-
-# The trace fields awslambdaric 4.2 lets through from clientContext.w3c (lambda_context.py).
-W3C_FIELDS = ("traceparent", "tracestate", "baggage")
-
-
-class CognitoIdentity:
-    """The Amazon Cognito identity that invoked the function; both ids are None where there is none."""
-
-    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.cognito_identity_id: str | None = fields.get("cognitoIdentityId")
-        self.cognito_identity_pool_id: str | None = fields.get("cognitoIdentityPoolId")
-
-    def __repr__(self) -> str:
-        return _show(self, self.__slots__)
-
-
-class Client:
-    """The mobile client of a ClientContext; a field it did not send is None."""
-
-    __slots__ = ("app_package_name", "app_title", "app_version_code", "app_version_name", "installation_id")
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.installation_id: str | None = fields.get("installation_id")
-        self.app_title: str | None = fields.get("app_title")
-        self.app_version_name: str | None = fields.get("app_version_name")
-        self.app_version_code: str | None = fields.get("app_version_code")
-        self.app_package_name: str | None = fields.get("app_package_name")
-
-    def __repr__(self) -> str:
-        return _show(self, self.__slots__)
-
-
-class ClientContext:
-    """What the caller put into ClientContext, its `w3c` field aside."""
-
-    __slots__ = ("client", "custom", "env")
-
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.custom: dict[str, Any] | None = fields.get("custom")
-        self.env: dict[str, Any] | None = fields.get("env")
-        client = fields.get("client")
-        self.client: Client | None = None if client is None else Client(client)
-
-    def __repr__(self) -> str:
-        return _show(self, self.__slots__)
 
 
 class Context:
@@ -97,29 +50,22 @@ class Context:
         self._deadline: float | None = None
         self._epoch_deadline_time_in_ms: int = invocation.deadline_ms
         if invocation.client_context is not None:
-            fields = _parse(invocation.client_context, "Client Context")
-            if fields is not None:
-                self._set_client_context(fields)
+            from .caller import read_client_context
+
+            self.client_context, self._w3c = read_client_context(invocation.client_context)
         if invocation.cognito_identity is not None:
-            self._identity = CognitoIdentity(_parse(invocation.cognito_identity, "Cognito Identity") or {})
+            from .caller import read_identity
+
+            self._identity = read_identity(invocation.cognito_identity)
 
     @property
     def identity(self) -> CognitoIdentity:
         """The Cognito identity of the caller; there always is one, most often without ids."""
         if self._identity is None:
+            from .caller import CognitoIdentity
+
             self._identity = CognitoIdentity({})
         return self._identity
-
-    def _set_client_context(self, fields: dict[str, Any]) -> None:
-        w3c = fields.pop("w3c", None)
-        if isinstance(w3c, dict):
-            self._w3c = {name: w3c[name] for name in W3C_FIELDS if isinstance(w3c.get(name), str)}
-        client = fields.get("client")
-        if client is not None and not isinstance(client, dict):
-            raise FaultError(
-                ErrorType.CONTEXT_UNMARSHAL, "Unable to parse Client Context JSON: client is not an object"
-            )
-        self.client_context = ClientContext(fields)
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the deadline; 0 when it has passed."""
@@ -157,24 +103,9 @@ class Context:
             "identity",
             "tenant_id",
         )
-        return _show(self, fields)
+        from .caller import show
 
-
-def _show(value: object, fields: tuple[str, ...]) -> str:
-    inner = ", ".join(f"{name}={getattr(value, name)!r}" for name in fields)
-    return f"{type(value).__name__}({inner})"
-
-
-def _parse(text: str, name: str) -> dict[str, Any] | None:
-    import json  # few invocations have such a header
-
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FaultError(ErrorType.CONTEXT_UNMARSHAL, f"Unable to parse {name} JSON: {error}") from None
-    if value is not None and not isinstance(value, dict):
-        raise FaultError(ErrorType.CONTEXT_UNMARSHAL, f"Unable to parse {name} JSON: not an object")
-    return value
+        return show(self, fields)
 
 
 CURRENT: ContextVar[Context] = ContextVar("lmi_fast.current")

@@ -20,7 +20,7 @@ SOURCES = sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyx")])
 # From the bottom up; a part imports from parts below it only.
 LAYERS = [
     {"_version", "errors"},
-    {"_twins", "config", "sink"},
+    {"_twins", "caller", "config", "sink"},
     {"wire"},
     {"context", "_lifespan", "_stats"},
     {"streaming"},
@@ -156,5 +156,6 @@ def test_what_is_not_needed_is_not_imported() -> None:
     assert not loaded & {"asyncio", "uvloop", "h11", "lmi_fast.emulator", "http.client"}
     late = {"msgspec", "typing", "json", "decimal", "dataclasses", "inspect", "shlex", "importlib.abc"}
     assert not loaded & late, "not before the first poll"
+    assert not loaded & {"lmi_fast.caller", "lmi_fast.client.journal"}, "not in every process"
     loaded = modules_after("import lmi_fast")
     assert not loaded & {"msgspec", "logging", "asyncio", "uvloop", "h11"}
