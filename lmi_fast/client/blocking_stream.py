@@ -13,6 +13,10 @@ from .address import Address
 from .backoff import Backoff
 from .open_stream import OpenStream, StreamGone
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .pool import Pool
+
 
 class BlockingStream(OpenStream):
     """`connect`, `begin`, `write` and `end` it on one thread; another one may break it off."""
@@ -20,7 +24,7 @@ class BlockingStream(OpenStream):
     def __init__(self, address: Address, post: Post) -> None:
         super().__init__(address, post)
         self._writing = threading.Lock()
-        self.is_watched = False  # for the reply
+        self._is_watched = False  # for the reply
         self._early: tuple[bool, RuntimeApiError | None] | None = None
         self._readable = select.poll()  # descriptors may be above what select() can do
 
@@ -76,14 +80,24 @@ class BlockingStream(OpenStream):
     def _release(self) -> None:
         self._writing.release()
 
-    def fileno(self) -> int:
-        """To be watched when it is over."""
-        self._sock.setblocking(False)
-        return self._sock.fileno()
+    def settle_in(self, pool: Pool) -> None:
+        """When it is over: has the pool's loop read the reply, tells the pool of it, and closes the connection then."""
+        if self._is_watched:
+            return
+        self._is_watched = True
 
-    def settle(self) -> tuple[bool, RuntimeApiError | None]:
-        """See read(): what was read early counts."""
-        return self._early or self.read()
+        def read() -> None:
+            is_settled, error = self._early or self.read()
+            if is_settled:
+                pool.loop.remove_reader(descriptor)
+                self.when_broken_off = None  # it refers to the stream, which would wait for the garbage collector
+                self.close()
+                pool.settled(self.post, error)
+
+        self._sock.setblocking(False)
+        descriptor = self._sock.fileno()
+        pool.loop.add_reader(descriptor, read)
+        read()
 
     def close(self) -> None:
         """Closes the connection."""

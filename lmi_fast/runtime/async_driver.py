@@ -161,12 +161,7 @@ class AsyncDriver:
                 post = await self._stream(invocation, error.response)
             elif not invocation.answered:
                 post = invoker.fail(invocation, error)
-        if self._running.end(invocation):
-            assert post is not None
-            if invocation.stream is None:
-                self._pool.answer(invocation.slot, post)
-            else:
-                self._pool.end_stream(invocation.slot, invocation.stream.sent)
+        self._running.end(invocation, post)
 
     async def _stream(self, invocation: Invocation, response: StreamingResponse) -> Post | None:
         from .streams import AsyncStreams

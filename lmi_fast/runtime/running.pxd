@@ -21,10 +21,12 @@ cdef class Running:
     cdef double _next
 
     cpdef add(self, Invocation invocation, handle)
-    cpdef bint end(self, Invocation invocation) except -1
+    cpdef bint end(self, Invocation invocation, Post post) except -1
     cpdef change(self, Invocation invocation, handle)
     cpdef Py_ssize_t count(self) except -1
     cdef double _time_of(self, Invocation invocation) except -1.0
     cdef _set_timer(self, double when)
     cdef _time_out(self, Invocation invocation)
+    cdef _answer(self, Invocation invocation, Post post, bint park)
+    @cython.locals(post=Post)
     cpdef give_up(self, Invocation invocation, error_type, message)

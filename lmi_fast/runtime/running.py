@@ -19,6 +19,7 @@ from collections.abc import Callable
 from ..client.pool import Pool, Slot
 from ..errors import CannotServe, ErrorType, FaultError
 from ..wire.invocation import Invocation
+from ..wire.requests import Post
 from .invoker import Invoker
 
 TYPE_CHECKING = False
@@ -33,8 +34,8 @@ LONGEST = 86_400.0
 
 
 class Running:
-    """`add` an invocation when it starts, and `end` it before it is answered. All on the thread of the pool's loop, or
-    under its lock.
+    """`add` an invocation when it starts, and `end` it with its answer. All on the thread of the pool's loop, or under
+    its lock.
     """
 
     def __init__(
@@ -71,12 +72,15 @@ class Running:
         if self._margin is not None and 0 < invocation.deadline_ms < self._next * 1000:
             self._set_timer(self._time_of(invocation))
 
-    def end(self, invocation: Invocation) -> bool:
-        """The handler of `invocation` has ended, and whether its answer is still wanted."""
+    def end(self, invocation: Invocation, post: Post | None) -> bool:
+        """The handler of `invocation` has ended: answers it with `post`, and whether that was still wanted. There need
+        be none where it was not.
+        """
         if not invocation.answered:
             invocation.answered = True
             if self._running:  # a task that did not wait was never added
                 self._running.pop(invocation, None)
+            self._answer(invocation, post, True)
             return True
         self._overdue.pop(invocation, None)
         if self._empty:
@@ -154,23 +158,33 @@ class Running:
         if not slot_is_free:
             self._empty.append(invocation.slot)
         if invocation.stream is not None:
-            self._break_off(invocation, error, slot_is_free)
-        elif slot_is_free:
-            self._pool.answer(invocation.slot, self._invoker.fail(invocation, error))
+            self._break_off(invocation, error)
+            post = None
         else:
-            self._pool.answer_only(invocation.slot, self._invoker.fail(invocation, error))
+            post = self._invoker.fail(invocation, error)
+        self._answer(invocation, post, slot_is_free)
         self._overdue[invocation] = handle
         self._late(handle)
         if len(self._empty) == len(self._pool.slots):
             self._worn_out()
 
-    def _break_off(self, invocation: Invocation, error: FaultError, slot_is_free: bool) -> None:
+    def _answer(self, invocation: Invocation, post: Post | None, park: bool) -> None:
+        """Sends `post`, or if the answer was sent piece by piece, has the pool count it as sent."""
+        if invocation.stream is not None:
+            self._pool.end_stream(invocation.slot, invocation.stream.sent, park)
+            return
+        assert post is not None
+        if park:
+            self._pool.answer(invocation.slot, post)
+        else:
+            self._pool.answer_only(invocation.slot, post)
+
+    def _break_off(self, invocation: Invocation, error: FaultError) -> None:
         """An error report would have to wait for the answer that is under way: so the error is its end."""
         from ..wire.chunks import last_with_error
 
         report = self._invoker.describe(invocation, error)
         invocation.stream.break_off(last_with_error(report.error_type, report.body))
-        self._pool.end_stream(invocation.slot, invocation.stream.sent, slot_is_free)
 
     def give_all_up(self, error_type: str, message: str) -> None:
         """The same with every invocation that runs."""

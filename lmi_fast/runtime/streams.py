@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from threading import Lock
 
 from ..client.address import Address
@@ -139,21 +139,13 @@ async def _close(body: Any) -> None:
 
 
 class BlockingStreams(_Streams):
-    """Those of plain handlers, on their threads. The pool is used under `lock`; `wait_until_taken` is called under it
-    when an answer was ended by somebody else.
+    """Those of plain handlers, on their threads. The pool and its loop are used under `lock`; whoever ends an answer
+    from outside holds it.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        invoker: Invoker,
-        pool: Pool,
-        lock: Lock,
-        wait_until_taken: Callable[[BlockingStream], object],
-    ) -> None:
+    def __init__(self, address: Address, invoker: Invoker, pool: Pool, lock: Lock) -> None:
         super().__init__(address, invoker, pool)
         self._lock = lock
-        self._wait_until_taken = wait_until_taken
 
     def send(self, response: StreamingResponse, invocation: Invocation) -> Post:
         """See the module."""
@@ -194,7 +186,7 @@ class BlockingStreams(_Streams):
         except BaseException:
             stream.close()
             raise
-        stream.when_broken_off = lambda: self._wait_until_taken(stream)
+        stream.when_broken_off = lambda: stream.settle_in(self._pool)
         with self._lock:
             if invocation.answered:  # by somebody else, while it connected
                 stream.close()

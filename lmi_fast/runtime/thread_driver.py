@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from .._twins import twin
 from ..client.reactor import Reactor
@@ -41,11 +42,6 @@ BRISK = 0.0002
 BRISK_ONES = 3
 # After how many seconds in a handler that should have been brisk a worker has lost its turn to wait.
 AWAY = 0.001
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ..client.blocking_stream import BlockingStream
 
 
 class ThreadDriver:
@@ -101,7 +97,7 @@ class ThreadDriver:
             self._pool.start()
             if self._managed:
                 self._ticks.every(config.stray_after, self._look_for_strays)
-                self._ticks.every(config.metrics_every, lambda: self._noted.append(gauges.report))
+                self._ticks.every(config.metrics_every, partial(self._noted.append, gauges.report))
         ready = self._reactor.wait(DIAL)
         with self._lock:
             self._reactor.handle(ready)
@@ -173,15 +169,10 @@ class ThreadDriver:
         with self._lock:
             self._brisk = self._brisk + 1 if time.monotonic() - began < BRISK else 0
             self._stop_if_asked()
-            if self._running.end(invocation):
-                assert post is not None
-                if invocation.stream is None:
-                    self._pool.answer(invocation.slot, post)
-                else:
-                    self._pool.end_stream(invocation.slot, invocation.stream.sent)
+            if self._running.end(invocation, post):
                 self._end_if_done()
             if invocation.stream is not None:
-                self._wait_until_taken(invocation.stream)
+                invocation.stream.settle_in(self._pool)
             if self._ready:
                 return self._taken(ident)
             if self._turn == number:
@@ -207,30 +198,10 @@ class ThreadDriver:
         from .streams import BlockingStreams
 
         try:
-            streams = BlockingStreams(
-                self._service.address, self._invoker, self._pool, self._lock, self._wait_until_taken
-            )
+            streams = BlockingStreams(self._service.address, self._invoker, self._pool, self._lock)
             return streams.send(response, invocation)
         except BaseException as error:
             return None if invocation.answered else self._invoker.fail(invocation, error)
-
-    def _wait_until_taken(self, stream: BlockingStream) -> None:
-        """Has the reactor read the reply to an answer that was streamed."""
-        if stream.is_watched:
-            return
-        stream.is_watched = True
-
-        def read() -> None:
-            is_settled, error = stream.settle()
-            if is_settled:
-                self._reactor.remove_reader(descriptor)
-                stream.when_broken_off = None  # it refers to the stream, which would wait for the garbage collector
-                stream.close()
-                self._pool.settled(stream.post, error)
-
-        descriptor = stream.fileno()
-        self._reactor.add_reader(descriptor, read)
-        read()
 
     def _next(self, ident: int) -> Invocation | None:
         """Waits for an event; None when there is none yet."""
@@ -292,10 +263,10 @@ class ThreadDriver:
 
     def _look_for_strays(self) -> None:
         running = self._running.request_ids()
-        self._noted.append(lambda: self._stray_threads.look(running))
+        self._noted.append(partial(self._stray_threads.look, running))
 
     def _note(self, what: str, error: RuntimeApiError) -> None:
-        self._noted.append(lambda: self._service.trouble(what, error))
+        self._noted.append(partial(self._service.trouble, what, error))
 
     def _stop_if_asked(self) -> None:
         if self.stopping.is_set() and not self._pool.stopping:
