@@ -10,12 +10,13 @@ cdef class Reactor:
 
     cpdef timeout(self)
     cpdef wait(self, timeout)
-    @cython.locals(fd=int, events=int, watched=_Watched)
+    @cython.locals(fd=int, events=int, watched=_Watched, timer=_Timer)
     cpdef handle(self, list ready)
     cpdef wake(self)
     cdef _Watched _watch(self, fd)
     @cython.locals(watched=_Watched)
     cdef _update(self, fd)
+    cdef _Timer _call_at(self, double when, callback, tuple args)
 
 
 cdef class _Watched:
@@ -24,3 +25,9 @@ cdef class _Watched:
     cdef int selected
 
     cdef int events(self)
+
+
+cdef class _Timer:
+    cdef readonly double when
+    cdef object callback
+    cdef tuple args
