@@ -91,6 +91,18 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
+def end_child(error: BaseException | None) -> NoReturn:
+    """Ends a process that a handler forked and that came back out of it: the invocation is its parent's to answer."""
+    code = getattr(error, "code", 1) if isinstance(error, SystemExit) else 1
+    if error is None or code is None:
+        code = 0
+    elif not isinstance(error, SystemExit):
+        import traceback
+
+        traceback.print_exception(error)
+    os._exit(code if isinstance(code, int) else 1)
+
+
 def _exit_later(code: int) -> None:
     time.sleep(EXITING)
     if (multiprocessing := sys.modules.get("multiprocessing")) is not None:

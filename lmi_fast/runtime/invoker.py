@@ -23,7 +23,7 @@ from ..wire.requests import Post, Requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
     from .handler import Handler
     from .reports import Report
@@ -100,7 +100,9 @@ class Invoker:
     def succeed(self, invocation: Invocation, result: Any) -> Post:
         """The answer of a handler that returned `result`. Raises FaultError for a result that cannot be sent."""
         if self._forked:
-            _end_child(None)
+            from .endings import end_child
+
+            end_child(None)
         assert self._encode is not None
         try:
             body, content_type = self._encode(result)
@@ -132,7 +134,9 @@ class Invoker:
     def describe(self, invocation: Invocation, error: BaseException) -> Report:
         """The report of an invocation that failed; logs it. Never raises."""
         if self._forked:
-            _end_child(error)
+            from .endings import end_child
+
+            end_child(error)
         self.failed += 1
         make_report = self._make_report
         assert make_report is not None
@@ -157,15 +161,3 @@ def _will_be_found(package: str, extension_module: str) -> bool:
     if found is None or found.submodule_search_locations is None:
         return False
     return PathFinder.find_spec(f"{package}.{extension_module}", found.submodule_search_locations) is not None
-
-
-def _end_child(error: BaseException | None) -> NoReturn:
-    """Ends a process that a handler forked and that came back out of it: the invocation is its parent's to answer."""
-    code = getattr(error, "code", 1) if isinstance(error, SystemExit) else 1
-    if error is None or code is None:
-        code = 0
-    elif not isinstance(error, SystemExit):
-        import traceback
-
-        traceback.print_exception(error)
-    os._exit(code if isinstance(code, int) else 1)
