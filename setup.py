@@ -4,7 +4,7 @@ LMI_FAST_BUILD: "yes" = that they do not compile is an error, "no" = none is com
 there is a C compiler.
 
 All of them are one extension module, `lmi_fast/_compiled`, which lmi_fast/_twins.py imports its parts from: one file to
-map at the start, and what Cython adds to every module lies in it side by side, without the padding of nineteen files.
+map at the start, and what Cython adds to every module lies in it side by side, without the padding of twenty files.
 """
 
 import os
