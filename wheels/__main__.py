@@ -95,6 +95,8 @@ def _build(targets: list[Target], dist: Path, *, plain: bool) -> list[dict[str, 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if plain:
+            for old in (*dist.glob("*-py3-none-any.whl"), *dist.glob("*.tar.gz")):
+                old.unlink()
             make.stage(ROOT, folder / "plain")
             say("the wheel for every platform, and the sdist")
             found.append(check.check_pure(make.pure(folder / "plain", dist)))

@@ -6,10 +6,13 @@ the ending of extension modules, the compiler.
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from wheels import pythons
@@ -63,7 +66,9 @@ def pure(staged: Path, into: Path) -> Path:
 
 def sdist(staged: Path, into: Path) -> Path:
     """The source distribution. Raises Failed."""
-    return _by_setuptools(staged, Path(sys.executable), "build_sdist", into, {"LMI_FAST_BUILD": "no"})
+    made = _by_setuptools(staged, Path(sys.executable), "build_sdist", into, {"LMI_FAST_BUILD": "no"})
+    _forget_who_packed(made)
+    return made
 
 
 def repair(wheel: Path, target: Target, into: Path) -> Path:
@@ -89,7 +94,23 @@ def repair(wheel: Path, target: Target, into: Path) -> Path:
         ]
         _run(command, into, {}, "wheel")
         (made,) = repaired.iterdir()
+    # Of another version, perhaps: a folder has one for each.
+    for old in into.glob(f"*-{target.python_tag}-*{target.platform_tag}.whl"):
+        old.unlink()
     return made.replace(into / made.name)
+
+
+def _forget_who_packed(archive: Path) -> None:
+    """Packs it again without the times and the user of this machine, which setuptools leaves in."""
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
+    data = io.BytesIO()
+    with tarfile.open(archive) as before, tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as after:
+        for member in sorted(before.getmembers(), key=lambda member: member.name):
+            content = before.extractfile(member)
+            member.mtime, member.uid, member.gid, member.uname, member.gname = epoch, 0, 0, "", ""
+            member.pax_headers = {}
+            after.addfile(member, content)
+    archive.write_bytes(gzip.compress(data.getvalue(), mtime=epoch))
 
 
 def _flat_headers(include: Path, target: Target, into: Path) -> Path:

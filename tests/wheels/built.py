@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from tests.serving import ROOT
 from wheels.targets import Target
 
 DIST = ROOT / "wheels" / "dist"
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @functools.cache
 def built(target: Target) -> Path:
-    """The wheel for `target`, one of those that dev.py makes; the test is skipped where it was told to make none."""
+    """The wheel for `target`: for this Python, as dev.py makes them for both architectures. Skips the test where it was
+    told to make none.
+    """
     if os.environ.get("LMI_FAST_BUILD") == "no":
         pytest.skip("LMI_FAST_BUILD=no: no wheel is compiled")
     if (ROOT / "lmi_fast").is_dir():

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheels.built import built
+from tests.wheels.built import RUNNING, built
 from wheels import check
 from wheels.targets import Target
 
-GOOD = Target("3.13", "x86_64", "gnu")
-OTHER = Target("3.13", "aarch64", "gnu")
+GOOD = Target(RUNNING, "x86_64", "gnu")
+OTHER = Target(RUNNING, "aarch64", "gnu")
 PARTS = ["lmi_fast.client.pool", "lmi_fast.wire._http1_c"]
 SHARED_OBJECT = "lmi_fast/_compiled" + GOOD.suffix
 WHEEL = "lmi_fast-0.1.0.dist-info/WHEEL"

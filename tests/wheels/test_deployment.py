@@ -13,12 +13,12 @@ import pytest
 from tests.rie import require_rie
 from tests.sam_wheel import cache_dir
 from tests.serving import ROOT
-from tests.wheels.built import built
+from tests.wheels.built import RUNNING, built
 from wheels import pythons, trial
 from wheels.targets import MACHINES, Target
 
 PAGES = {"README.md": "## Use it in Lambda", "wheels/README.md": "## Into a deployment package"}
-TARGETS = [Target("3.13", machine, "gnu") for machine in MACHINES]
+TARGETS = [Target(RUNNING, machine, "gnu") for machine in MACHINES]
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
@@ -42,8 +42,8 @@ def make_package(page: str, target: Target, folder: Path) -> Path:
     built(target)
     (folder / "wheels").symlink_to(ROOT / "wheels")
     (folder / "app.py").write_text("")
-    text = commands(page)[0].replace("aarch64", target.machine)
-    assert text.count(target.machine) == 2
+    text = commands(page)[0].replace("aarch64", target.machine).replace("3.13", target.python)
+    assert text.count(target.machine) == text.count(target.python) == 2
     # built() has done that, or dev.py has.
     text, count = re.subn(r"(?m)^wheels/build .*\n", "", text)
     assert count == 1
