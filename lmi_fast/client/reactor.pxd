@@ -8,6 +8,7 @@ cdef class Reactor:
     cdef readonly object waker
     cdef object _woken
 
+    @cython.locals(timer=_Timer)
     cpdef timeout(self)
     cpdef wait(self, timeout)
     @cython.locals(fd=int, events=int, watched=_Watched, timer=_Timer)

@@ -39,7 +39,10 @@ class Reactor:
 
     def timeout(self) -> float | None:
         """How long to wait at most, in seconds; None for ever."""
-        return max(0.0, self._timers[0].when - time.monotonic()) if self._timers else None
+        if not self._timers:
+            return None
+        timer = self._timers[0]
+        return max(0.0, timer.when - time.monotonic())
 
     def wait(self, timeout: float | None) -> Ready:
         """Waits for what is watched, for wake(), or for `timeout` seconds."""
@@ -57,8 +60,11 @@ class Reactor:
                 watched.reader()
             if watched.writer is not None and events & ~READ:
                 watched.writer()
-        while self._timers and self._timers[0].when <= time.monotonic():
-            timer = heapq.heappop(self._timers)
+        while self._timers:
+            timer = self._timers[0]
+            if timer.when > time.monotonic():
+                break
+            heapq.heappop(self._timers)
             if timer.callback is not None:
                 timer.callback(*timer.args)
 
