@@ -325,11 +325,19 @@ def test_polls_outlive_the_process_that_made_them(tmp_path: Path, a: str, twins:
         assert served.api.stats.outcomes["refused"] == 0
 
 
+def _all_sleep(pid: int) -> bool:
+    """Whether every thread of a process waits."""
+    return all("\nState:\tS" in path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status"))
+
+
 @both
 def test_an_event_that_was_sent_and_not_read_is_served_by_the_next_process(tmp_path: Path, a: str) -> None:
     with serving(tmp_path, source(a), slots=8, LMI_FAST_PROCESSES="1") as served:
         for _ in range(5):
             (worker,) = pids(served)
+            served.ready()
+            while not _all_sleep(worker):
+                pass  # in the middle of reading, it could not tell what of its polls is left
             os.kill(worker, signal.SIGSTOP)
             while "\nState:\tT" not in Path(f"/proc/{worker}/status").read_text():
                 pass
@@ -338,11 +346,6 @@ def test_an_event_that_was_sent_and_not_read_is_served_by_the_next_process(tmp_p
             os.kill(worker, signal.SIGKILL)
             (successor,) = {json.loads(call.result(TIMEOUT).body) for call in calls}
             assert successor != worker
-
-
-def _all_sleep(pid: int) -> bool:
-    """Whether every thread of a process waits."""
-    return all("\nState:\tS" in path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status"))
 
 
 @both

@@ -255,6 +255,7 @@ def test_a_generator_that_waits_is_told_at_once_that_the_caller_has_gone(tmp_pat
         slots = list(proxy.links)
         served.api.invoke({"do": "held", "gate": 1})
         served.wait_for_output("waits")
+        proxy.wait_for(lambda proxy: len(proxy.links) > len(slots), TIMEOUT)  # it may have been dialled, and not more
         for link in proxy.links:
             if link not in slots:
                 link.cut(reset=False)

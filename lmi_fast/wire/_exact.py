@@ -1,7 +1,8 @@
 """The slow road of the codec: what msgspec refuses, or would write differently, in the official runtime's way.
 
-Imported with the first event or result that has to go here. What the official runtime refuses to write and msgspec
-knows is written as msgspec writes it, but never by msgspec itself where it is more than a leaf: plain.py says why.
+Imported with the codec, behind the first poll: who comes here may have no file descriptor left to import it with.
+What the official runtime refuses to write and msgspec knows is written as msgspec writes it, but never by msgspec
+itself where it is more than a leaf: plain.py says why.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 
 The rule: what works on the official runtime may not fail here, nor mean something else. What fails there may work here;
 docs/differences.md lists every difference. Here is what every event and result passes through; what msgspec is not for
-is left to _exact.py, which most processes never import.
+is left to _exact.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ._exact import as_bytes, read, write
 from .plain import is_plain
 
 TYPE_CHECKING = False
@@ -37,14 +38,10 @@ def decode_event(body: bytes | bytearray, content_type: str) -> Any:
     Raises FaultError (Runtime.UnmarshalError; Runtime.TruncatedEvent for a CutOff).
     """
     if content_type != JSON:
-        from ._exact import as_bytes  # the platform sends nothing but JSON
-
         return as_bytes(body)
     try:
         return _decode(body)
     except REFUSED:
-        from ._exact import read
-
         return read(body)
 
 
@@ -70,6 +67,4 @@ def encode_json(value: Any) -> bytes:
         # A lone surrogate, an integer too long to print, a dict changed by another thread: decided, and if need be
         # refused in the right words, below.
         pass
-    from ._exact import write
-
     return write(value, _encode)
