@@ -51,14 +51,15 @@ def test_many_at_once(tmp_path: Path, a: str, environ: dict[str, str]) -> None:
             with lock:
                 running += 1
                 peak = max(peak, running)
-            {"await asyncio.sleep(event['seconds'])" if a else "time.sleep(event['seconds'])"}
+            while event["waits"] and peak < 8:
+                {"await asyncio.sleep(0.005)" if a else "time.sleep(0.005)"}
             with lock:
                 running -= 1
             return [event["number"], context.aws_request_id, peak]
     """
     with serving(tmp_path, source, slots=8, **environ) as served:
-        slow = [served.api.invoke({"seconds": 0.2, "number": number}) for number in range(8)]
-        quick = [served.api.invoke({"seconds": 0, "number": number}) for number in range(400)]
+        slow = [served.api.invoke({"waits": True, "number": number}) for number in range(8)]
+        quick = [served.api.invoke({"waits": False, "number": number}) for number in range(400)]
         for number, pending in [*enumerate(slow), *enumerate(quick)]:
             outcome = pending.result(TIMEOUT)
             assert outcome.kind == "response"
