@@ -90,9 +90,8 @@ def with_wheel(base: str) -> str:
     version = output(base, "import sys; print('%d.%d' % sys.version_info[:2])")
     pure = os.environ.get("LMI_FAST_BUILD") == "no"
     dist = ROOT / "wheels" / "dist"
-    machines = ["--machine", "x86_64", "--machine", "aarch64"]
+    machines = ["--machine", "x86_64", "--machine", "aarch64"]  # tests look into packages for either
     kind = ["--pure"] if pure else ["--python", version, *machines, "--no-try"]
-    # Both machines': tests look into packages for either.
     if subprocess.call([tools(), "-m", "wheels", *kind], cwd=ROOT):
         raise SystemExit("dev.py: no wheel to test")
     pattern = "*-py3-none-any.whl" if pure else f"*-cp{version.replace('.', '')}-*manylinux*_{os.uname().machine}.whl"

@@ -33,6 +33,9 @@ STARTED = time.monotonic()
 def main() -> int:
     chosen = _arguments()
     targets = [target for target in all_targets() if chosen.all or _is_chosen(target, chosen)]
+    if not targets and not chosen.pure:
+        print(f"wheels/build: there is no wheel for {os.uname().machine} with this Python; see --help", file=sys.stderr)
+        return 2
     dist: Path = chosen.into
     dist.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("SOURCE_DATE_EPOCH", _commit_time())

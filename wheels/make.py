@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,17 +43,19 @@ def compiled(staged: Path, target: Target, python: Path, into: Path) -> Path:
 
     In its `build` is the C that Cython made, which is the same for all: another stage may start with a copy.
     """
-    compiler = f"{sys.executable} -m ziglang cc -target {target.compiler_target}"
+    compiler = f"{shlex.quote(sys.executable)} -m ziglang cc -target {target.compiler_target}"
     # Those of one machine serve another: what differs in pyconfig.h between architectures is for Python itself.
     include = _flat_headers(pythons.headers(python), target, staged / "include")
     linker = f"{compiler} -shared -s"  # Python's own has its folders in it, for a RUNPATH
     if target.libc == "musl":
-        linker += f" -nostdlib {_musl(staged, target, compiler)}"
+        linker += f" -nostdlib {shlex.quote(str(_musl(staged, target, compiler)))}"
     env = {
         "LMI_FAST_BUILD": "yes",
         "CC": compiler,
         "LDSHARED": linker,
-        "CFLAGS": f"{CFLAGS} -I{include}",
+        "CFLAGS": f"{CFLAGS} -I{shlex.quote(str(include))}",
+        "CPPFLAGS": "",
+        "LDFLAGS": "",
         "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
         "SETUPTOOLS_EXT_SUFFIX": target.suffix,
     }
@@ -128,7 +131,7 @@ def _musl(folder: Path, target: Target, compiler: str) -> Path:
     """
     (folder / "nothing.c").write_text("")
     name = f"libc.musl-{target.machine}.so.1"
-    command = [*compiler.split(), "-shared", "-nostdlib", f"-Wl,-soname,{name}", "nothing.c", "-o", name]
+    command = [*shlex.split(compiler), "-shared", "-nostdlib", f"-Wl,-soname,{name}", "nothing.c", "-o", name]
     _run(command, folder, {}, "zig")
     return folder / name
 
