@@ -19,6 +19,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # The releases that have each Python. There never was one with 3.12.
 RELEASES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "sid"}
 QEMU_RELEASE = "sid"  # older ones crash where newer Pythons start threads
+MUSL_RELEASE = "trixie"  # 1.2.5, which zig compiles for
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -54,10 +55,23 @@ def unpacked(cache: Path, release: str, machine: str, packages: list[str], *, al
     return root
 
 
+def source(release: str, package: str, into: Path) -> None:
+    """Makes `into`, with what `package` is made of as its authors published it. Raises NotToBeHad."""
+    if shutil.which("apt-get") is None:
+        raise NotToBeHad(f"apt-get is not installed: the source of {package} comes from Debian")
+    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
+        apt = _Apt(Path(scratch), release, MACHINES[os.uname().machine], kind="deb-src")
+        apt.source(package)
+        (tarball,) = apt.archives.glob("*.orig.tar.?z")
+        into.mkdir()
+        if subprocess.run(["tar", "-x", "--strip-components=1", "-f", str(tarball), "-C", str(into)]).returncode:
+            raise NotToBeHad(f"{tarball.name} cannot be unpacked")
+
+
 class _Apt:
     """apt with files of its own."""
 
-    def __init__(self, folder: Path, release: str, architecture: str) -> None:
+    def __init__(self, folder: Path, release: str, architecture: str, kind: str = "deb") -> None:
         self.archives = folder / "cache" / "archives"
         for made in ("etc/sources.list.d", "etc/apt.conf.d", "etc/preferences.d", "state/lists/partial"):
             (folder / made).mkdir(parents=True)
@@ -65,7 +79,7 @@ class _Apt:
         (folder / "status").touch()
         if not Path(KEYRING).exists():
             raise NotToBeHad(f"{KEYRING} is missing; on Debian and Ubuntu: apt install debian-archive-keyring")
-        (folder / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {release} main\n")
+        (folder / "etc" / "sources.list").write_text(f"{kind} [signed-by={KEYRING}] {_mirror()} {release} main\n")
         settings = {
             "Dir::Etc": folder / "etc",
             "Dir::State": folder / "state",
@@ -85,6 +99,9 @@ class _Apt:
             self._run("download", *packages, cwd=self.archives)
         else:
             self._run("install", "--download-only", "--yes", "--no-install-recommends", *packages)
+
+    def source(self, package: str) -> None:
+        self._run("source", "--download-only", "--tar-only", package, cwd=self.archives)
 
     def _run(self, *arguments: str, cwd: Path | None = None) -> None:
         done = subprocess.run(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dev import find_python
-from wheels import debian
+from wheels import debian, musl
 from wheels.debian import NotToBeHad
 from wheels.targets import Target
 
@@ -46,8 +46,10 @@ def version_of(python: Path) -> str:
 
 def runner(cache: Path, target: Target, say: Say) -> Path:
     """An interpreter that the wheel for `target` can be tried with, on this machine. Raises NotToBeHad."""
-    if target.libc != "gnu":
-        raise NotToBeHad(f"no Python for {target.libc} to try it with")
+    if target.libc == "musl":
+        if target.machine != os.uname().machine:
+            raise NotToBeHad(f"no Python for {target.machine} and musl to try it with")
+        return musl.python(cache, target, say)
     if target.machine == os.uname().machine:
         return builder(cache, target.python, say)
     had = (cache / f"python{target.python}-{target.machine}").exists()
