@@ -18,8 +18,8 @@ from wheels import debian
 from wheels.debian import NotToBeHad
 from wheels.targets import Target
 
-# 3.11 is made as well, but cannot import its ssl, as it compiles that without CPPFLAGS. 3.14 is in sid, whose source of it
-# could not be downloaded: it is not known whether this makes a Python of it.
+# 3.11 is made as well, but cannot import its ssl: OPENSSL_NO_COMP does not get there. 3.14 is in sid, whose source of
+# it could not be downloaded: it is not known whether this makes a Python of it.
 RELEASES = {"3.13": debian.RELEASES["3.13"]}
 # uvloop imports ssl. A wheel for musl that bundles OpenSSL's libraries spares compiling them; headers of the same major
 # version go with them, if they are not newer.
