@@ -36,13 +36,11 @@ def python(cache: Path, target: Target, say: Callable[[str], None]) -> Path:
     cache = cache.resolve()
     root = cache / f"python{target.python}-{target.machine}-musl"
     program = root / "bin" / f"python{target.python}"
-    if root.is_dir():
-        return program
     release = RELEASES.get(target.python)
     if release is None:
-        raise NotToBeHad(
-            f"no Python {target.python} for musl to try it with: no stable release of Debian has its source"
-        )
+        raise NotToBeHad(f"no Python {target.python} for musl to try it with (wheels/musl.py)")
+    if root.is_dir():
+        return program
     if shutil.which("make") is None:
         raise NotToBeHad("make is not installed: a Python for musl is compiled from its source")
     # The same release's, and no other: the source's own library runs on it while it is built.
