@@ -31,7 +31,7 @@ STARTED = time.monotonic()
 
 
 def main() -> int:
-    chosen = _arguments()
+    chosen = arguments()
     targets = [target for target in all_targets() if chosen.all or _is_chosen(target, chosen)]
     if not targets and not chosen.pure:
         print(f"wheels/build: there is no wheel for {os.uname().machine} with this Python; see --help", file=sys.stderr)
@@ -60,7 +60,8 @@ def main() -> int:
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Those of the command line, or `given`. Ends the process for wrong ones."""
     parser = argparse.ArgumentParser(
         prog="wheels/build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--twice", action="store_true", help="make them again, and compare")
     parser.add_argument("--no-try", action="store_true", help="do not run them")
     parser.add_argument("--emulate", action="store_true", help="run those for another machine too (always with --all)")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _is_chosen(target: Target, chosen: argparse.Namespace) -> bool:

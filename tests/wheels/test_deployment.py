@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.sam_wheel import cache_dir
 from tests.serving import ROOT
 from tests.wheels.built import RUNNING, built
 from wheels import pythons, trial
+from wheels.__main__ import arguments
 from wheels.targets import MACHINES, Target
 
 PAGES = {"README.md": "## Use it in Lambda", "wheels/README.md": "## Into a deployment package"}
@@ -49,6 +51,13 @@ def make_package(page: str, target: Target, folder: Path) -> Path:
     assert count == 1
     run(text, folder)
     return folder / "package"
+
+
+def test_every_way_to_build_that_is_shown_is_one() -> None:
+    shown = [line for page in PAGES for line in re.findall(r"(?m)^wheels/build\b.*", (ROOT / page).read_text())]
+    assert len(shown) == 6
+    for line in shown:
+        arguments(shlex.split(line, comments=True)[1:])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
