@@ -24,7 +24,8 @@ SOURCES = sorted(
     for path in [*PACKAGE.rglob("*.pyx"), *(types.with_suffix(".py") for types in PACKAGE.rglob("*.pxd"))]
     if path.exists()
 )
-# Nobody pickles one of these objects, and their functions need not have attributes: a third of the code otherwise.
+# Nobody pickles one of these objects, and their functions need not have attributes: a third of the code otherwise. What
+# users get in hand says for itself that it has both (context.py).
 DIRECTIVES = {"language_level": 3, "auto_pickle": False, "binding": False}
 # No debug information, which Python asks for itself: ten megabytes. Nothing throws through C: nothing to unwind.
 FLAGS = ["-g0", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections"]

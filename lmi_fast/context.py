@@ -1,4 +1,8 @@
-"""The second argument of every handler: what the official LambdaContext has, typed, and `current()` to find it."""
+# cython: auto_pickle=True, binding=True
+"""The second argument of every handler: what the official LambdaContext has, typed, and `current()` to find it.
+
+What handlers get behaves as it would uncompiled: it can be copied and pickled, and asked for its parameters.
+"""
 
 from __future__ import annotations
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import inspect
 import json
+import pickle
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -179,3 +183,22 @@ def test_current_is_not_seen_by_an_unrelated_thread() -> None:
 
     contextvars.copy_context().run(inside)
     assert seen == [None]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_context_can_be_copied(copied: Callable[[Context], Context]) -> None:
+    """As the official one can, into the process of a pool too."""
+    made = context(cognito_identity='{"cognitoIdentityId": "a"}')
+    made.extra = [1]  # type: ignore[attr-defined]
+    other = copied(made)
+    assert other is not made
+    assert repr(other) == repr(made)
+    assert other.extra == [1]  # type: ignore[attr-defined]
+    assert other.deadline == pytest.approx(made.deadline, abs=0.1)
+
+
+def test_what_is_public_can_be_asked_for_its_parameters() -> None:
+    """Frameworks do, such as FastAPI of Depends(lmi_fast.current)."""
+    assert list(inspect.signature(lmi_fast.current).parameters) == ["default"]
+    assert list(inspect.signature(Context.get_remaining_time_in_millis).parameters) == ["self"]
+    assert list(inspect.signature(context().get_remaining_time_in_millis).parameters) == []
