@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any
 
 import lmi_fast
 from bench.places import BENCH, CACHE, RESULTS, RIVALS, ROOT
+from bench.rivals import Runtime
+from bench.server import BenchError
 
 Sample = dict[str, Any]
 
@@ -68,6 +70,26 @@ class Progress:
         took = time.monotonic() - self._started
         start = "\r\x1b[K" if self._live else ""
         print(f"{start}{self._name:10} done in {took:.0f} s", file=sys.stderr, flush=True)
+
+
+def interleaved(
+    session: Session, kind: str, runtimes: list[Runtime], sample: Callable[[Runtime, int], Sample]
+) -> list[Sample]:
+    """A sample of each runtime in every round, so that what the machine does meanwhile falls on all alike.
+
+    `sample` is called with the number of the round; a runtime for which it raises BenchError has none for it.
+    """
+    bar = Progress(kind, session.rounds * len(runtimes))
+    samples: list[Sample] = []
+    for number in range(session.rounds):
+        for runtime in runtimes:
+            bar.step(runtime.name)
+            try:
+                samples.append({"kind": kind, "round": number, **sample(runtime, number)})
+            except BenchError as error:
+                session.failed.append(str(error))
+    bar.end()
+    return samples
 
 
 def save(name: str, session: Session, samples: Iterable[Sample]) -> Path:

@@ -7,8 +7,9 @@ omits). Arrivals are Poisson, the same in every round; while no poll is parked t
 from __future__ import annotations
 
 from bench import rivals
-from bench.results import Progress, Sample, Session
-from bench.server import BenchError, Bout
+from bench.results import Sample, Session, interleaved
+from bench.rivals import Runtime
+from bench.server import Bout
 
 SLOTS = 64
 HANDLER_S = 0.05
@@ -22,32 +23,21 @@ def measure(session: Session) -> list[Sample]:
     chosen = rivals.available(
         [rivals.ASYNC, rivals.SYNC, rivals.RUST, rivals.GO, rivals.AWSLAMBDARIC], session.left_out
     )
+    return interleaved(session, "tail", chosen, lambda runtime, number: _sample(session, runtime, number))
+
+
+def _sample(session: Session, runtime: Runtime, number: int) -> Sample:
     seconds = 4 if session.quick else 8
-    bar = Progress("tail", session.rounds * len(chosen))
-    samples: list[Sample] = []
-    for round_number in range(session.rounds):
-        for runtime in chosen:
-            bar.step(runtime.name)
-            try:
-                with Bout(runtime, SLOTS, work="sleep") as bout:
-                    bout.open_loop(RATE, int(RATE), seed=99)  # warm
-                    latencies, report = bout.open_loop(RATE, int(RATE * seconds), seed=round_number + 1)
-            except BenchError as error:
-                session.failed.append(str(error))
-                continue
-            latencies.sort()
-            last = len(latencies) - 1
-            samples.append(
-                {
-                    "kind": "tail",
-                    "runtime": runtime.name,
-                    "slots": SLOTS,
-                    "round": round_number,
-                    "rate": RATE,
-                    "count": len(latencies),
-                    "server_lag_ms": round(report["lag_ns"] / 1e6, 3),
-                    "quantiles": {str(q): round((latencies[round(q * last)] - HANDLER_S) * 1e3, 3) for q in QUANTILES},
-                }
-            )
-    bar.end()
-    return samples
+    with Bout(runtime, SLOTS, work="sleep") as bout:
+        bout.open_loop(RATE, int(RATE), seed=99)  # warm
+        latencies, report = bout.open_loop(RATE, int(RATE * seconds), seed=number + 1)
+    latencies.sort()
+    last = len(latencies) - 1
+    return {
+        "runtime": runtime.name,
+        "slots": SLOTS,
+        "rate": RATE,
+        "count": len(latencies),
+        "server_lag_ms": round(report["lag_ns"] / 1e6, 3),
+        "quantiles": {str(q): round((latencies[round(q * last)] - HANDLER_S) * 1e3, 3) for q in QUANTILES},
+    }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from bench import processes, rivals
-from bench.results import Progress, Sample, Session
+from bench.results import Sample, Session, interleaved
 from bench.rivals import Runtime
-from bench.server import BenchError, Bout
+from bench.server import Bout
 
 SLOTS = 16
 _IDLE = 1.0  # seconds
@@ -45,17 +45,7 @@ def ways(kind: str) -> list[Runtime]:
 def measure(session: Session) -> list[Sample]:
     """Saturated, idle, and at the start with boto3; rounds interleaved."""
     chosen = rivals.available([way for kind in _HANDLERS for way in ways(kind)], session.left_out)
-    bar = Progress("ways", session.rounds * len(chosen))
-    samples: list[Sample] = []
-    for round_number in range(session.rounds):
-        for runtime in chosen:
-            bar.step(runtime.name)
-            try:
-                samples.append({"kind": "ways", "round": round_number, "slots": SLOTS, **_sample(session, runtime)})
-            except BenchError as error:
-                session.failed.append(str(error))
-    bar.end()
-    return samples
+    return interleaved(session, "ways", chosen, lambda runtime, _: _sample(session, runtime))
 
 
 def _sample(session: Session, runtime: Runtime) -> Sample:
@@ -70,6 +60,7 @@ def _sample(session: Session, runtime: Runtime) -> Sample:
         bout.run(20 * SLOTS)
         pss = processes.pss_bytes(processes.tree(bout.process.pid))
     return {
+        "slots": SLOTS,
         "runtime": runtime.name,
         "cpu_us": round(run.cpu_us_each, 3),
         "per_second": round(run.per_second, 1),

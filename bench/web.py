@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import processes, rivals
-from bench.results import Progress, Sample, Session
+from bench.results import Sample, Session, interleaved
 from bench.rivals import Runtime, build_rust
-from bench.server import BenchError, Bout
+from bench.server import Bout
 
 SLOTS = 32
 EVENT = "API Gateway HTTP"
@@ -36,17 +36,7 @@ ALL = [OURS, LEAST, HOP, MANGUM]
 def measure(session: Session) -> list[Sample]:
     """Saturated; rounds interleaved. Of the hop also its two halves, the adapter and the server."""
     chosen = rivals.available(ALL, session.left_out)
-    bar = Progress("web", session.rounds * len(chosen))
-    samples: list[Sample] = []
-    for round_number in range(session.rounds):
-        for runtime in chosen:
-            bar.step(runtime.name)
-            try:
-                samples.append({"kind": "web", "round": round_number, "slots": SLOTS, **_sample(session, runtime)})
-            except BenchError as error:
-                session.failed.append(str(error))
-    bar.end()
-    return samples
+    return interleaved(session, "web", chosen, lambda runtime, _: _sample(session, runtime))
 
 
 def _sample(session: Session, runtime: Runtime) -> Sample:
@@ -57,6 +47,7 @@ def _sample(session: Session, runtime: Runtime) -> Sample:
         count = max(4 * SLOTS, int(rate * session.seconds))
         run = bout.run(count)
         return {
+            "slots": SLOTS,
             "runtime": runtime.name,
             "cpu_us": round(run.cpu_us_each, 3),
             "first_process_us": round((processes.cpu_ns([first]) - before) / 1e3 / count, 3),
