@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from dev import find_python
+from dev import find_python, output
 from wheels import debian, musl
 from wheels.debian import NotToBeHad
 from wheels.targets import Target
@@ -20,9 +20,7 @@ def builder(cache: Path, version: str, say: Say) -> Path:
     found = find_python(version)
     if found is not None:
         # Itself, and not a shim, which finds nothing where the environment is another one.
-        python = Path(
-            subprocess.check_output([found, "-c", "import sys; print(sys._base_executable)"], text=True).strip()
-        )
+        python = Path(output(found, "import sys; print(sys._base_executable)"))
         if (headers(python) / "Python.h").exists():
             return python
     try:
@@ -33,15 +31,12 @@ def builder(cache: Path, version: str, say: Say) -> Path:
 
 def headers(python: Path) -> Path:
     """Where Python.h and pyconfig.h are."""
-    code = "import sysconfig; print(sysconfig.get_path('include'))"
-    return Path(subprocess.check_output([str(python), "-c", code], text=True).strip())
+    return Path(output(str(python), "import sysconfig; print(sysconfig.get_path('include'))"))
 
 
 def version_of(python: Path) -> str:
     """Such as 3.13.5."""
-    return subprocess.check_output([str(python), "-c", "import platform; print(platform.python_version())"]).decode()[
-        :-1
-    ]
+    return output(str(python), "import platform; print(platform.python_version())")
 
 
 def runner(cache: Path, target: Target, say: Say) -> Path:
