@@ -75,14 +75,7 @@ HTTP_API: dict[str, Any] = {
 }
 
 # Invoking Lambda function URLs, "Request payload format".
-FUNCTION_URL: dict[str, Any] = {
-    "version": "2.0",
-    "routeKey": "$default",
-    "rawPath": "/my/path",
-    "rawQueryString": "parameter1=value1&parameter1=value2&parameter2=value",
-    "cookies": ["cookie1", "cookie2"],
-    "headers": {"header1": "value1", "header2": "value1,value2"},
-    "queryStringParameters": {"parameter1": "value1,value2", "parameter2": "value"},
+FUNCTION_URL: dict[str, Any] = HTTP_API | {
     "requestContext": {
         "accountId": "123456789012",
         "apiId": "<urlid>",
@@ -105,7 +98,6 @@ FUNCTION_URL: dict[str, Any] = {
     },
     "body": "Hello from client!",
     "pathParameters": None,
-    "isBase64Encoded": False,
     "stageVariables": None,
 }
 
